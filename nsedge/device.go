@@ -1,0 +1,80 @@
+package nsedge
+
+import (
+	"time"
+
+	"gatewayd/radio"
+)
+
+// Activation of a device.
+type Activation string
+
+// Who holds a device's application keys.
+type Encryption string
+
+// Activations and encryptions.
+const (
+	OTAA Activation = "OTAA"
+	ABP  Activation = "ABP"
+
+	KeysAtNS  Encryption = "NS"  // the edge holds AppKey or AppSKey
+	KeysAtApp Encryption = "APP" // the AS holds them
+)
+
+// Key is an AES-128 key. It never prints itself.
+type Key [16]byte
+
+// String hides the key.
+func (Key) String() string { return "(secret)" }
+
+// GoString hides the key.
+func (Key) GoString() string { return "(secret)" }
+
+// Device is what was registered, and what is known of its session. Pointers
+// are nil where nothing is known.
+type Device struct {
+	DevEUI     radio.EUI64
+	AppEUI     radio.EUI64 // or JoinEUI
+	Activation Activation
+	Encryption Encryption
+	Class      string // "A", "B" or "C"
+	Band       string // "" is the gateway's
+	Tags       []string
+	Org        string
+
+	AppKey *Key // 1.0 root key; AppKey of 1.1
+	NwkKey *Key // 1.1
+
+	// The session: given for ABP, made by the join for OTAA.
+	DevAddr     *DevAddr
+	NwkSKey     *Key
+	AppSKey     *Key
+	CounterUp   uint32 // next expected FCntUp
+	CounterDown uint32 // next FCntDown
+
+	CountersSize  int  // 2 or 4 bytes, 4 by default
+	StrictCounter bool // refuse counters that go back
+
+	ADR           ADR
+	RX1Delay      int // seconds, 0 is the region's
+	RX2Force      bool
+	BlockUplink   bool
+	BlockDownlink bool
+	Geolocation   *Position
+
+	LastActivity time.Time
+	LastJoin     time.Time
+}
+
+// ADR settings of a device.
+type ADR struct {
+	Mode     string // "on", "off" or "static"
+	DataRate *int
+	TXPower  *int
+}
+
+// Position of a device or gateway.
+type Position struct {
+	Lat, Lng  float64 // degrees
+	Precision int     // metres
+}

@@ -1,0 +1,133 @@
+// Package radio is the vocabulary of the air: frequencies, powers, instants,
+// modulations, and the two kinds of frame that flow through gatewayd. It has
+// no behaviour beyond arithmetic and knows neither chips nor LoRaWAN.
+//
+// Frames flow up as [Uplink] values, go down as [Downlink] values, and each
+// Downlink comes back as exactly one [Report].
+package radio
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Hertz is a frequency, a bandwidth or a frequency offset.
+type Hertz int64
+
+// MHz returns the frequency in megahertz.
+func (h Hertz) MHz() float64 { return float64(h) / 1e6 }
+
+// DBm is a power level relative to one milliwatt.
+type DBm float64
+
+// DB is a ratio, such as a signal-to-noise ratio.
+type DB float64
+
+// Instant is a moment on a concentrator's microsecond counter, unrolled to 64
+// bits: it never wraps and never repeats, even across a restart of the chip.
+type Instant int64
+
+// Add returns the instant d later; d is truncated to whole microseconds.
+func (i Instant) Add(d time.Duration) Instant { return i + Instant(d/time.Microsecond) }
+
+// Sub returns the time from j to i.
+func (i Instant) Sub(j Instant) time.Duration { return time.Duration(i-j) * time.Microsecond }
+
+// EUI64 identifies a gateway or a device, most significant byte first.
+type EUI64 [8]byte
+
+// String returns 16 lower-case hex digits.
+func (e EUI64) String() string { return hex.EncodeToString(e[:]) }
+
+// MarshalText implements encoding.TextMarshaler: 16 lower-case hex digits.
+func (e EUI64) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText accepts 16 hex digits in any case, also grouped by '-' or ':'.
+func (e *EUI64) UnmarshalText(text []byte) error {
+	s := strings.NewReplacer("-", "", ":", "").Replace(string(text))
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(e) {
+		return fmt.Errorf("%q is no EUI-64: 16 hex digits are wanted", text)
+	}
+	copy(e[:], b)
+	return nil
+}
+
+// ParseEUI64 is UnmarshalText as a function.
+func ParseEUI64(s string) (e EUI64, err error) {
+	err = e.UnmarshalText([]byte(s))
+	return e, err
+}
+
+// CRC says what the demodulator found at the end of a payload.
+type CRC uint8
+
+// CRC states of a received payload.
+const (
+	NoCRC CRC = iota // the frame carried none
+	GoodCRC
+	BadCRC
+)
+
+// Uplink is one frame received by one gateway.
+type Uplink struct {
+	Gateway EUI64
+	Payload []byte
+	CRC     CRC
+
+	At   Instant   // end of the packet on the gateway's counter
+	Time time.Time // the same moment on the host clock, as well as that is known
+	Tmst uint32    // the chip's own 32-bit microsecond counter at At
+
+	Freq       Hertz
+	FreqOffset Hertz      // of the transmitter, as the demodulator measured it
+	Mod        Modulation // LoRa or FSK
+	IFChain    int        // 0-7 multi-SF, 8 LoRa service, 9 FSK
+	RFChain    int        // radio 0 or 1
+
+	RSSI       DBm // of the channel
+	SignalRSSI DBm // of the signal alone
+	SNR        DB  // LoRa only
+}
+
+// Downlink is one frame to be transmitted. Its owner chooses an ID that is
+// unique for the life of the process.
+type Downlink struct {
+	ID      uint64
+	Payload []byte
+	At      Instant    // first preamble symbol on the air
+	Freq    Hertz      // centre
+	Mod     Modulation // LoRa or FSK
+	Power   DBm        // at the antenna connector; the transmitter never exceeds it
+}
+
+// Report is the fate of one Downlink, with its timing proof. Err is nil if
+// and only if the frame was really on the air. Fields that were never
+// reached are zero.
+type Report struct {
+	ID      uint64
+	Planned Instant // what the Downlink asked for
+	Armed   Instant // counter read back after the trigger was set
+	Started Instant // the trigger instant, confirmed by the transmitter's state
+	Ended   Instant // end of the emission
+	Power   DBm     // what was really used: the table entry at or below the request
+	Err     error
+}
+
+// Margin returns how long before its start the transmission was armed.
+func (r Report) Margin() time.Duration { return r.Planned.Sub(r.Armed) }
+
+// Why a Downlink is not transmitted. They are wrapped with figures.
+var (
+	ErrTooLate   = errors.New("too late to arm the transmitter")
+	ErrTooEarly  = errors.New("too far in the future")
+	ErrCollision = errors.New("collides with a scheduled transmission")
+	ErrPower     = errors.New("no transmit power setting at or below the request")
+	ErrFrequency = errors.New("frequency outside the radio's range")
+	ErrDutyCycle = errors.New("duty cycle exhausted")
+	ErrFrame     = errors.New("frame that the transmitter can't send")
+	ErrStopped   = errors.New("transmitter stopped")
+)
