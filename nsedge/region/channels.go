@@ -1,0 +1,130 @@
+package region
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/brocaar/lorawan"
+	"github.com/brocaar/lorawan/band"
+
+	"gatewayd/radio"
+)
+
+// Channel is an uplink channel of a device.
+type Channel struct {
+	Index        int // as in NewChannelReq and channel masks
+	Freq         radio.Hertz
+	MinDR, MaxDR int
+}
+
+// Plan is what a gateway listens to.
+type Plan struct {
+	MultiSF []radio.Hertz // at most 8, 125 kHz, all spreading factors
+	Service *Receiver     // one LoRa modulation, nil: none
+	FSK     *Receiver     // nil: none
+}
+
+// Receiver is a channel with one modulation.
+type Receiver struct {
+	Freq radio.Hertz
+	Mod  radio.Modulation
+}
+
+// Plan returns the gateway's channels. The caller may change the result.
+func (r *Region) Plan() Plan {
+	p := r.gateway(r.group)
+	p.MultiSF = slices.Clone(p.MultiSF)
+	return p
+}
+
+// JoinChannels are those on which a device that knows nothing of the network
+// may send a join-request and be heard: the defaults of the region, less those
+// of other groups.
+func (r *Region) JoinChannels() []Channel {
+	var out []Channel
+	for _, i := range r.up.GetStandardUplinkChannelIndices() {
+		c, err := r.up.GetUplinkChannel(i)
+		if err != nil || r.groups > 0 && !r.inGroup(i) {
+			continue
+		}
+		out = append(out, Channel{Index: i, Freq: radio.Hertz(c.Frequency), MinDR: c.MinDR, MaxDR: r.known(c.MaxDR)})
+	}
+	return out
+}
+
+// Channels are those of a device that took the CFList.
+func (r *Region) Channels() []Channel {
+	out := r.JoinChannels()
+	minDR, maxDR := out[0].MinDR, out[0].MaxDR
+	for i, f := range r.extras {
+		if i == cfListChannels {
+			break
+		}
+		out = append(out, Channel{Index: len(out), Freq: f, MinDR: minDR, MaxDR: maxDR})
+	}
+	return out
+}
+
+// MaxADRDataRate is the highest data rate that all 125 kHz channels share: the
+// top of adaptive data rate.
+func (r *Region) MaxADRDataRate() int { return r.JoinChannels()[0].MaxDR }
+
+// known lowers a data rate to the highest one that a gateway can receive.
+func (r *Region) known(dr int) int {
+	for ; dr > 0; dr-- {
+		if _, err := r.rate(dr); err == nil {
+			break
+		}
+	}
+	return dr
+}
+
+// inGroup tells whether uplink channel i of a fixed plan is one of the
+// gateway's: eight of the first channels, and one wide one where there are.
+func (r *Region) inGroup(i int) bool {
+	if narrow := 8 * r.groups; i >= narrow {
+		return i-narrow == r.group-1
+	}
+	return i/8 == r.group-1
+}
+
+const cfListChannels = 5 // a CFList of type 0 has no more (LoRaWAN 1.0.4 §6.2.6)
+
+// CFList returns the 16 bytes that a join-accept carries: extra channels (type
+// 0), or the mask of the gateway's group (type 1, devices before 1.0.3 do not
+// know it). nil: none.
+func (r *Region) CFList(v Version) []byte {
+	var l lorawan.CFList
+	switch {
+	case r.groups == 0 && len(r.extras) > 0:
+		l = r.channelList()
+	case r.groups > 0 && r.maskList && !slices.Contains([]string{band.LoRaWAN_1_0_0, band.LoRaWAN_1_0_1, band.LoRaWAN_1_0_2}, v.LoRaWAN):
+		l = r.channelMask()
+	default:
+		return nil
+	}
+	b, err := l.MarshalBinary()
+	if err != nil { // the tests marshal each of them
+		panic(fmt.Sprintf("region: CFList of %s: %v", r.Short(), err))
+	}
+	return b
+}
+
+func (r *Region) channelList() lorawan.CFList {
+	var p lorawan.CFListChannelPayload
+	for i, f := range r.extras[:min(len(r.extras), cfListChannels)] {
+		p.Channels[i] = uint32(f)
+	}
+	return lorawan.CFList{CFListType: lorawan.CFListChannel, Payload: &p}
+}
+
+func (r *Region) channelMask() lorawan.CFList {
+	var p lorawan.CFListChannelMaskPayload
+	for i := range r.up.GetUplinkChannelIndices() {
+		if i%16 == 0 {
+			p.ChannelMasks = append(p.ChannelMasks, lorawan.ChMask{})
+		}
+		p.ChannelMasks[i/16][i%16] = r.inGroup(i)
+	}
+	return lorawan.CFList{CFListType: lorawan.CFListChannelMask, Payload: &p}
+}
