@@ -1,0 +1,143 @@
+package config
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gatewayd/board"
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
+)
+
+// Limits of concentrator.spi_hz. The chip's data sheet ends at 10 MHz.
+const (
+	MinSPIHz = 100_000
+	MaxSPIHz = 10_000_000
+)
+
+// checker collects faults.
+type checker struct{ faults Faults }
+
+func (k *checker) fault(key string, value any, format string, args ...any) {
+	v := fmt.Sprint(value)
+	if s, ok := value.(string); ok {
+		v = strconv.Quote(s)
+	}
+	k.faults = append(k.faults, Fault{Key: key, Value: v, Problem: fmt.Sprintf(format, args...)})
+}
+
+// oneOf checks a word against a closed list.
+func (k *checker) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		k.fault(key, value, "allowed: %s", strings.Join(allowed, ", "))
+	}
+}
+
+// hostPort checks a TCP listen address.
+func (k *checker) hostPort(key, value, also string) {
+	_, port, err := net.SplitHostPort(value)
+	if err == nil {
+		if n, perr := strconv.ParseUint(port, 10, 16); perr != nil || n == 0 {
+			err = fmt.Errorf("port %q is none of 1 to 65535", port)
+		}
+	}
+	if err != nil {
+		k.fault(key, value, "no address to listen on (%s); allowed: HOST:PORT%s", strings.TrimPrefix(err.Error(), "address "+value+": "), also)
+	}
+}
+
+// folder checks a path that must not depend on where the daemon was started.
+func (k *checker) folder(key, value string) {
+	if !filepath.IsAbs(value) {
+		k.fault(key, value, "an absolute path is wanted, e.g. /var/lib/gatewayd")
+	}
+}
+
+// unixPathMax is the longest socket path that Linux takes.
+const unixPathMax = 107
+
+func (k *checker) unixPath(key, value, path string) {
+	if path == "" || len(path) > unixPathMax {
+		k.fault(key, value, "the socket's path must have 1 to %d characters, it has %d", unixPathMax, len(path))
+	}
+}
+
+var spidev = regexp.MustCompile(`^/dev/spidev[0-9]+\.[0-9]+$`)
+
+// check finds every value that is not allowed.
+func (c Config) check() Faults {
+	var k checker
+	c.checkConcentrator(&k)
+	c.checkListeners(&k)
+	if _, err := region.Lookup(c.Region.Name); err != nil {
+		k.fault("region.name", c.Region.Name, "%v", err)
+	}
+	if _, err := hexBytes(c.Network.NetID, 3); err != nil {
+		k.fault("network.net_id", c.Network.NetID, "6 hex digits are wanted, e.g. 000000")
+	}
+	if c.Gateway.EUI != "" {
+		if _, err := radio.ParseEUI64(c.Gateway.EUI); err != nil {
+			k.fault("gateway.eui", c.Gateway.EUI, "16 hex digits are wanted, or \"\" for the chip's own")
+		}
+	}
+	k.folder("state.dir", c.State.Dir)
+	k.folder("firmware.dir", c.Firmware.Dir)
+	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	k.oneOf("log.format", c.Log.Format, "text", "json")
+	return k.faults
+}
+
+func (c Config) checkConcentrator(k *checker) {
+	cc := c.Concentrator
+	k.oneOf("concentrator.driver", cc.Driver, DriverSX1302, DriverEmulated)
+	if !c.Emulated() {
+		if _, err := board.Lookup(cc.Board); err != nil {
+			k.fault("concentrator.board", cc.Board, "%v", err)
+		}
+	}
+	if path, ok := strings.CutPrefix(cc.SPI, "unix:"); ok {
+		k.unixPath("concentrator.spi", cc.SPI, path)
+	} else if cc.SPI != "" && !spidev.MatchString(cc.SPI) {
+		k.fault("concentrator.spi", cc.SPI, "allowed: /dev/spidevBUS.CS (e.g. /dev/spidev0.0), unix:PATH, or \"\" for the board's")
+	}
+	if c.Emulated() && cc.SPI != "" {
+		k.fault("concentrator.spi", cc.SPI, "the emulated driver has its chip inside; leave spi empty, or set driver = \"sx1302\" to reach an emulator at unix:PATH")
+	}
+	if cc.SPIHz != 0 && (cc.SPIHz < MinSPIHz || cc.SPIHz > MaxSPIHz) {
+		k.fault("concentrator.spi_hz", cc.SPIHz, "allowed: %d to %d, or 0 for the board's", MinSPIHz, MaxSPIHz)
+	}
+}
+
+func (c Config) checkListeners(k *checker) {
+	path, unix := strings.CutPrefix(c.Air.Listen, "unix:")
+	switch {
+	case c.Air.Listen == "" || c.Air.Listen == Off:
+	case !c.Emulated():
+		k.fault("air.listen", c.Air.Listen, "there is a simulated medium only with concentrator.driver = \"emulated\"; remove the key or set it to off")
+	case unix:
+		k.unixPath("air.listen", c.Air.Listen, path)
+	default:
+		k.hostPort("air.listen", c.Air.Listen, ", unix:PATH, off, or \"\" for "+DefaultAir)
+	}
+	k.hostPort("dataapi.listen", c.DataAPI.Listen, "")
+	if c.DataAPI.TLSCert != "" && c.DataAPI.TLSKey == "" {
+		k.fault("dataapi.tls_cert", c.DataAPI.TLSCert, "a certificate without its private key; set dataapi.tls_key too")
+	}
+	if c.DataAPI.TLSKey != "" && c.DataAPI.TLSCert == "" {
+		k.fault("dataapi.tls_key", c.DataAPI.TLSKey, "a private key without a certificate; set dataapi.tls_cert too")
+	}
+}
+
+func hexBytes(s string, n int) ([]byte, error) {
+	b, err := hex.DecodeString(s)
+	if err == nil && len(b) != n {
+		err = fmt.Errorf("%d bytes", len(b))
+	}
+	return b, err
+}

@@ -1,0 +1,159 @@
+// Package config is gatewayd's one configuration file: what can be set, what
+// each key means when it is not set, and what is wrong with a file.
+//
+// [Load] reads a TOML file strictly: an unknown key is as much a fault as a
+// value that is not allowed. All faults of a file are found in one go and
+// come back as [Faults], each with its line. [Config.Print] writes the
+// effective configuration with the meaning of each key; what it writes loads
+// again to the same values.
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"gatewayd/radio"
+)
+
+// DefaultPath is where the file is looked for when none is named.
+const DefaultPath = "/etc/gatewayd/gatewayd.toml"
+
+// Values of concentrator.driver.
+const (
+	DriverSX1302   = "sx1302"
+	DriverEmulated = "emulated"
+)
+
+// DefaultAir is where the simulated medium of an emulated concentrator
+// listens when air.listen is not set.
+const DefaultAir = "127.0.0.1:7707"
+
+// Off switches a listener off.
+const Off = "off"
+
+// Config is the whole file. The comments are printed by [Config.Print].
+type Config struct {
+	Concentrator Concentrator `toml:"concentrator" comment:"The radio."`
+	Air          Air          `toml:"air" comment:"The simulated radio medium of an emulated concentrator."`
+	DataAPI      DataAPI      `toml:"dataapi" comment:"The Data API and the Management API."`
+	Region       Region       `toml:"region" comment:"Regional parameters."`
+	Network      Network      `toml:"network" comment:"The LoRaWAN network."`
+	Gateway      Gateway      `toml:"gateway" comment:"This gateway."`
+	State        State        `toml:"state" comment:"What must survive a power cut."`
+	Firmware     Firmware     `toml:"firmware" comment:"The vendor's firmware for the concentrator's processors."`
+	Log          Log          `toml:"log" comment:"The daemon's own log, on standard error."`
+}
+
+// Concentrator says which chip is driven and how it is reached.
+type Concentrator struct {
+	Driver string `toml:"driver" comment:"sx1302: the chip on a board; emulated: a simulated chip, no hardware needed."`
+	Board  string `toml:"board" comment:"What is soldered: pins, radios, gain table. \"gatewayd config check\" lists the names."`
+	SPI    string `toml:"spi" comment:"/dev/spidevBUS.CS, or unix:PATH for a chip emulator (gatewayd sim). Empty: the board's."`
+	SPIHz  int    `toml:"spi_hz" comment:"SPI clock in Hz, 100000 to 10000000. 0: the board's."`
+}
+
+// Air is the air protocol's listener.
+type Air struct {
+	Listen string `toml:"listen" comment:"HOST:PORT, unix:PATH or off. Empty: 127.0.0.1:7707 with the emulated driver, else off."`
+}
+
+// DataAPI is the HTTP listener.
+type DataAPI struct {
+	Listen  string `toml:"listen" comment:"HOST:PORT. Keep it on loopback until keys and TLS are set up."`
+	TLSCert string `toml:"tls_cert" comment:"PEM file with the certificate chain. Empty: plain HTTP."`
+	TLSKey  string `toml:"tls_key" comment:"PEM file with its private key."`
+}
+
+// Region names the regional parameters.
+type Region struct {
+	Name string `toml:"name" comment:"EU868, US915-2 (sub-band 2), AU915-1, AS923-1, IN865, KR920, RU864, CN470, EU433 or the specification's long names."`
+}
+
+// Network identifies the LoRaWAN network.
+type Network struct {
+	NetID string `toml:"net_id" comment:"6 hex digits. 000000 and 000001 are for private networks."`
+}
+
+// Gateway describes the gateway itself.
+type Gateway struct {
+	EUI string `toml:"eui" comment:"16 hex digits. Empty: the chip's own."`
+}
+
+// State is the folder of sessions, counters and keys.
+type State struct {
+	Dir string `toml:"dir" comment:"Folder of devices, sessions, counters and API keys. Only one daemon at a time uses it."`
+}
+
+// Firmware is the folder of the vendor's images.
+type Firmware struct {
+	Dir string `toml:"dir" comment:"Folder of the images. \"gatewayd firmware import PATH\" fills it. Not read by the emulated driver."`
+}
+
+// Log is the daemon's log.
+type Log struct {
+	Level  string `toml:"level" comment:"debug, info, warn or error."`
+	Format string `toml:"format" comment:"text or json."`
+}
+
+// Default is the configuration of an empty file.
+func Default() Config {
+	return Config{
+		Concentrator: Concentrator{Driver: DriverSX1302, Board: "semtech-corecell"},
+		DataAPI:      DataAPI{Listen: "127.0.0.1:8080"},
+		Region:       Region{Name: "EU868"},
+		Network:      Network{NetID: "000000"},
+		State:        State{Dir: "/var/lib/gatewayd"},
+		Firmware:     Firmware{Dir: "/usr/lib/gatewayd/firmware"},
+		Log:          Log{Level: "info", Format: "text"},
+	}
+}
+
+// Emulated tells whether the concentrator is the simulated one.
+func (c Config) Emulated() bool { return c.Concentrator.Driver == DriverEmulated }
+
+// AirListen is where the air protocol is served, "" for nowhere.
+func (c Config) AirListen() string {
+	switch {
+	case c.Air.Listen == Off || !c.Emulated():
+		return ""
+	case c.Air.Listen == "":
+		return DefaultAir
+	}
+	return c.Air.Listen
+}
+
+// GatewayEUI is gateway.eui, nil where the chip's own is to be used.
+func (c Config) GatewayEUI() *radio.EUI64 {
+	if c.Gateway.EUI == "" {
+		return nil
+	}
+	eui, err := radio.ParseEUI64(c.Gateway.EUI)
+	if err != nil {
+		return nil // Load has refused it
+	}
+	return &eui
+}
+
+// NetID is network.net_id.
+func (c Config) NetID() (id [3]byte) {
+	b, err := hexBytes(c.Network.NetID, len(id))
+	if err == nil {
+		copy(id[:], b)
+	}
+	return id
+}
+
+// Print writes the effective configuration as TOML, each key with its
+// meaning.
+func (c Config) Print(w io.Writer) error {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(c); err != nil {
+		return fmt.Errorf("print configuration: %w", err)
+	}
+	_, err := io.WriteString(w, strings.TrimSpace(b.String())+"\n")
+	return err
+}
