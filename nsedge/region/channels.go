@@ -88,6 +88,15 @@ func (r *Region) inGroup(i int) bool {
 	return i/8 == r.group-1
 }
 
+// steps lists n frequencies from the first one on.
+func steps(first, step radio.Hertz, n int) []radio.Hertz {
+	out := make([]radio.Hertz, n)
+	for i := range out {
+		out[i] = first + radio.Hertz(i)*step
+	}
+	return out
+}
+
 const cfListChannels = 5 // a CFList of type 0 has no more (LoRaWAN 1.0.4 §6.2.6)
 
 // CFList returns the 16 bytes that a join-accept carries: extra channels (type
@@ -98,7 +107,7 @@ func (r *Region) CFList(v Version) []byte {
 	switch {
 	case r.groups == 0 && len(r.extras) > 0:
 		l = r.channelList()
-	case r.groups > 0 && r.maskList && !slices.Contains([]string{band.LoRaWAN_1_0_0, band.LoRaWAN_1_0_1, band.LoRaWAN_1_0_2}, v.LoRaWAN):
+	case r.groups > 0 && !slices.Contains([]string{band.LoRaWAN_1_0_0, band.LoRaWAN_1_0_1, band.LoRaWAN_1_0_2}, v.LoRaWAN):
 		l = r.channelMask()
 	default:
 		return nil

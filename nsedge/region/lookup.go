@@ -22,19 +22,21 @@ type plan struct {
 	groups   int                  // of eight channels; 0: the channels are not fixed
 	gateway  func(group int) Plan // what a gateway listens to
 	extras   []radio.Hertz        // channels beyond the defaults, for the CFList
-	maskList bool                 // the CFList may carry a channel mask
 
 	dwell    Dwell     // what a device assumes after its reset
 	eirp     radio.DBm // of a gateway, where subBands is empty
 	subBands []SubBand
 	lbt      bool
+	delays   Delays        // zero: brocaar's
 	rx1      map[int][]int // rows that differ from brocaar's
 	offsets  int           // highest RX1DROffset
 }
 
 func plans() []plan {
 	return []plan{
-		eu868(),
+		eu868(), us915(), au915(), la915(),
+		as923(1), as923(2), as923(3), as923(4),
+		in865(), kr920(), ru864(), cn470(), eu433(), cn779(),
 	}
 }
 
@@ -65,21 +67,32 @@ func Names() []string {
 // Lookup finds a region by the specification's name ("EU863-870"), the common
 // name ("EU868") or Everynet's ("LA915-928A"), in any case. A number ("US915-2",
 // "US902-928-2") or, after a range, a letter ("US902-928B") selects the group
-// of channels; without one it is group 1. The error wraps [ErrUnknown] and lists
+// of channels; without one it is group 1. It builds tables: keep the result.
+// The error wraps [ErrUnknown] and lists
 // what is allowed.
 func Lookup(name string, opts ...Option) (*Region, error) {
 	var o options
 	for _, f := range opts {
 		f(&o)
 	}
-	want := strings.ToUpper(strings.TrimSpace(name))
-	want = strings.NewReplacer("_", "-", "–", "-", " ", "-").Replace(want)
+	want := normal(name)
 	for _, p := range plans() {
 		if group, ok := p.match(want); ok {
 			return build(p, group, o)
 		}
 	}
 	return nil, fmt.Errorf("%w %q: allowed are %s", ErrUnknown, name, allowed())
+}
+
+// normal brings the spellings of other programs ("EU_863_870",
+// "US_902_928_FSB_2") to ours.
+func normal(name string) string {
+	s := strings.ToUpper(strings.TrimSpace(name))
+	s = strings.NewReplacer("_FSB_", "-", "_", "-", "–", "-", " ", "-").Replace(s)
+	if i := strings.IndexAny(s, "0123456789"); i > 0 {
+		s = strings.TrimSuffix(s[:i], "-") + s[i:]
+	}
+	return s
 }
 
 // match tells whether name means p, and which group of it.

@@ -158,6 +158,9 @@ func same(a, b radio.Modulation) bool {
 
 // Delays returns the default delays of the receive windows.
 func (r *Region) Delays() Delays {
+	if r.delays != (Delays{}) {
+		return r.delays
+	}
 	d := r.down.GetDefaults()
 	return Delays{d.ReceiveDelay1, d.ReceiveDelay2, d.JoinAcceptDelay1, d.JoinAcceptDelay2}
 }

@@ -1,0 +1,22 @@
+package region
+
+import (
+	"github.com/brocaar/lorawan/band"
+
+	"gatewayd/radio"
+)
+
+// in865 is India, RP002 §2.11.
+func in865() plan {
+	return plan{
+		name: "IN865-867", short: "IN865", band: band.IN865,
+		from: 865_000_000, to: 867_000_000,
+		gateway: func(int) Plan {
+			return Plan{MultiSF: []radio.Hertz{865_062_500, 865_402_500, 865_985_000}}
+		},
+		eirp:    30,
+		offsets: 7,
+		// There is no DR6: RP002 has DR5 where brocaar counts down through it.
+		rx1: map[int][]int{7: {7, 5, 5, 4, 3, 2, 7, 7}},
+	}
+}
