@@ -30,7 +30,7 @@ var (
 	ErrTimeout = errors.New("no frame in the receive window")
 	ErrLeft    = errors.New("station has left the medium")
 	ErrFrame   = errors.New("frame that no transmitter can send")
-	ErrName    = errors.New("station name is taken")
+	ErrGateway = errors.New("a gateway with this EUI is in the medium already")
 )
 
 // Immediately as the start of a transmission means the next whole microsecond.
@@ -101,9 +101,9 @@ type Window struct {
 
 // StationConfig says where a station is and what it can do.
 type StationConfig struct {
-	Name       string       // unique; "" makes one up
+	Name       string       // "" makes one up
 	Gateway    *radio.EUI64 // set for gateways
 	PathLoss   radio.DB     // to other stations; 0 is Config.PathLoss. The larger of the two stations' counts
-	Position   *[3]float64  // metres; where both stations have one it decides instead of PathLoss
+	Position   *[3]float64  // metres; where both stations have one it decides instead of PathLoss. A gateway that states neither stands at 0, 0, 0
 	FullDuplex bool         // hears others while it transmits
 }

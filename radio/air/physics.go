@@ -62,34 +62,34 @@ func (c Config) noise(m radio.Modulation) radio.DBm {
 
 // pathLoss returns the loss between two stations.
 func (c Config) pathLoss(a, b *StationConfig) radio.DB {
-	if a.Position == nil || b.Position == nil {
-		return max(c.lossOf(a), c.lossOf(b))
+	pa, pb := a.place(), b.place()
+	if pa == nil || pb == nil || a.Position == nil && b.Position == nil {
+		if loss := max(a.PathLoss, b.PathLoss); loss > 0 {
+			return loss
+		}
+		return c.PathLoss
 	}
 	var d2 float64
-	for i := range a.Position {
-		d := a.Position[i] - b.Position[i]
+	for i := range pa {
+		d := pa[i] - pb[i]
 		d2 += d * d
 	}
 	d := max(math.Sqrt(d2), 1)
 	return radio.DB(lossAt1km + 10*lossExponent*math.Log10(d/1000))
 }
 
-// lossOf returns a station's own PathLoss. A gateway that states none leaves
-// it to the other side.
-func (c Config) lossOf(s *StationConfig) radio.DB {
-	if s.PathLoss == 0 && s.Gateway == nil {
-		return c.PathLoss
+// place is the position of a station, or nil if it has none.
+func (s *StationConfig) place() *[3]float64 {
+	if s.Position == nil && s.Gateway != nil && s.PathLoss == 0 {
+		return &[3]float64{}
 	}
-	return s.PathLoss
+	return s.Position
 }
 
 // level returns the power of t at station s. It is the same at each call:
 // fading depends on the seed, the sender, its count of frames and the receiver.
 func (m *Medium) level(t *transmission, s *Station) radio.DBm {
 	loss := m.cfg.pathLoss(&t.by.cfg, &s.cfg)
-	if t.by.cfg.Gateway != nil && s.cfg.Gateway != nil && loss == 0 {
-		loss = m.cfg.PathLoss
-	}
 	if m.cfg.Fading > 0 {
 		loss += m.cfg.Fading * radio.DB(m.random(t, s).NormFloat64())
 	}

@@ -32,8 +32,8 @@ func (m *Medium) Join(cfg StationConfig, l Listener) (*Station, error) {
 	}
 	s := &Station{m: m, cfg: cfg, l: l}
 	for _, o := range m.stations {
-		if o.label() == s.label() {
-			return nil, fmt.Errorf("join the air: %w: %q is there already; choose another one", ErrName, s.label())
+		if cfg.Gateway != nil && o.cfg.Gateway != nil && *o.cfg.Gateway == *cfg.Gateway {
+			return nil, fmt.Errorf("join the air: %w: %v; give this one another EUI", ErrGateway, cfg.Gateway)
 		}
 	}
 	m.stations = append(m.stations, s)

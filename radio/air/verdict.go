@@ -62,6 +62,9 @@ func (m *Medium) reception(t *transmission, s *Station) Reception {
 		r.Outcome = Corrupted
 	}
 	for _, o := range m.kept {
+		if o.Start >= t.End {
+			break
+		}
 		from, until := max(o.Start, p.lock), min(o.End, t.End)
 		if o == t || from >= until || !m.disturbs(t, r.RSSI, o, s) {
 			continue

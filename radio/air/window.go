@@ -109,6 +109,9 @@ func (m *Medium) look(w *window) []func() {
 		return nil
 	}
 	for _, t := range m.kept {
+		if t.Start > w.Until {
+			break
+		}
 		if t.by == w.s || !t.begun || !w.fits(t) {
 			continue
 		}
