@@ -1,0 +1,30 @@
+# The bodies of the targets are in scripts/; each says what it needs.
+
+.PHONY: build build-all run test check bench cover fuzz clean
+
+build: # bin/gatewayd, static
+	@scripts/build
+
+build-all: # dist/gatewayd-linux-{amd64,arm64,armv7}
+	@scripts/build-all
+
+run: build # the demo on the simulated concentrator
+	@bin/gatewayd demo
+
+test: # go vet, go test -race, the black-box tests
+	@scripts/test
+
+check: # gofmt, go vet, golangci-lint, import directions
+	@scripts/check
+
+bench: # every benchmark, its figures beside their bars
+	@scripts/bench
+
+cover: # coverage of each package, bars included
+	@scripts/cover
+
+fuzz: # every fuzz target for FUZZTIME (10s)
+	@scripts/fuzz
+
+clean:
+	rm -rf bin dist .bin
