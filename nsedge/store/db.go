@@ -45,6 +45,7 @@ func (s *Store) openDB() error {
 		return err
 	}
 	s.db = db
+	s.pageSize = int64(db.Info().PageSize) // not later: Info doesn't bear transactions beside it
 	return s.checkFormat(path)
 }
 
@@ -196,6 +197,6 @@ func (s *Store) update(f func(*bbolt.Tx) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Transactions++
-	s.stats.BytesDB += written + int64(s.db.Info().PageSize) // and the meta page
+	s.stats.BytesDB += written + s.pageSize // and the meta page
 	return nil
 }

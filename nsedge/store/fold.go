@@ -13,9 +13,11 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// foldSlice is how many states a background fold writes in one transaction:
-// it bounds how long a Put waits for the database.
-const foldSlice = 1024
+// foldSlice is how many bytes of a segment's size allow a background fold one
+// more state in each of its transactions. The size of a transaction bounds how
+// long a Put waits for the database: 1024 states if JournalSize is 4 MiB, 8 at
+// least.
+const foldSlice = 4096
 
 // wholeFold is more than any fold's number of states.
 const wholeFold = 1 << 30
@@ -201,7 +203,7 @@ func (s *Store) recycle() error {
 			s.finishSync(0, err)
 			return err
 		}
-		if err := s.foldSegments(foldSlice, full); err != nil {
+		if err := s.foldSegments(max(8, int(s.opt.JournalSize/foldSlice)), full); err != nil {
 			return err
 		}
 		spent = &segment{path: full.path, file: full.file}

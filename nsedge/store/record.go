@@ -97,8 +97,8 @@ func parseRecord(b []byte, s salt) (r record, size int, ok bool) {
 	return r, body + 4, r.sequence != 0
 }
 
-// parseSegment returns the records of a segment, as far as they are whole and
-// numbered without holes; none if there is no header.
+// parseSegment returns the records of a segment up to the first that isn't
+// whole; none if there is no header.
 func parseSegment(b []byte) []record {
 	s, ok := parseHeader(b)
 	if !ok {
@@ -107,7 +107,7 @@ func parseSegment(b []byte) []record {
 	var records []record
 	for b = b[headerSize:]; ; {
 		r, size, ok := parseRecord(b, s)
-		if !ok || len(records) > 0 && r.sequence != records[len(records)-1].sequence+1 {
+		if !ok {
 			return records
 		}
 		records = append(records, r)

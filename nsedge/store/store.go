@@ -71,6 +71,8 @@ type Store struct {
 	db   *bbolt.DB
 	work sync.WaitGroup // background syncs and folds
 
+	pageSize int64 // of db
+
 	mu       sync.Mutex // guards all below; never held during a sync or fold
 	states   map[[8]byte][]byte
 	buf      []byte // the record being appended

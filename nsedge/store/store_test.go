@@ -9,7 +9,7 @@ import (
 )
 
 // small options make folds frequent.
-func small() Options { return Options{JournalSize: minJournalSize} }
+func small() Options { return Options{JournalSize: 4 * minJournalSize} }
 
 func open(t testing.TB, dir string, o Options) *Store {
 	t.Helper()
@@ -68,7 +68,7 @@ func TestDocumentsAreThereAfterReopening(t *testing.T) {
 func TestStatesAreThereAfterReopeningThroughFolds(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, small())
-	const keys, rounds = 50, 100 // 5000 records of 30 bytes, the segments have 4096 bytes
+	const keys, rounds = 50, 100 // 150 kB of records in segments of 16 KiB
 	for r := range uint64(rounds) {
 		for k := range uint64(keys) {
 			if err := s.Append(key(k), order.AppendUint64(nil, r*1000+k)); err != nil {
