@@ -1,0 +1,24 @@
+// Package dataapi is gatewayd's face to applications: the Data API, which is
+// a WebSocket of JSON messages compatible with Everynet's Data API v1.0, and
+// the Management API, which is REST under /api/v1.0.
+//
+// The map:
+//
+//   - [Server] owns the set of connections. [Server.Publish] takes what the
+//     edge says and never blocks; [Server.Run] renders each event once per
+//     shape (radio and lora objects or not) and hands the same bytes to every
+//     connection whose filter matches.
+//   - A subscriber is one connection: a reader, which turns the AS's messages
+//     into [nsedge.Answer] values, and a writer with a bounded queue. A reader
+//     that falls behind is closed with 1013 and is never waited for.
+//   - [Keys] are the access tokens with their rights; only hashes are kept.
+//   - The rest are REST resources: devices, keys, organizations.
+//
+// Files are named for the concept they hold: query.go (what a client may ask
+// for when it connects), filter.go, envelope.go and encode_*.go (events to
+// JSON), decode.go (JSON to answers), subscriber.go, credentials.go, keys.go,
+// permissions.go, rest.go (how resources are served), devices.go and
+// device_*.go, errors.go, metrics.go, health.go.
+//
+// The user's reference is docs/data-api.md.
+package dataapi

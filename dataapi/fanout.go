@@ -1,0 +1,124 @@
+package dataapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+
+	"github.com/gorilla/websocket"
+
+	"gatewayd/nsedge"
+)
+
+// Publish hands an event to all connections that want it. It never blocks and
+// may be called from any goroutine. Events that come while 4096 others wait
+// for Run are dropped and counted.
+func (s *Server) Publish(ev nsedge.Event) {
+	select {
+	case s.events <- ev:
+		s.metrics.published.WithLabelValues(kindOf(ev).String()).Inc()
+	default:
+		s.metrics.dropped.Inc()
+	}
+}
+
+// Run hands events to connections until the context ends; then it closes the
+// connections: 1001, or 1012 if the cause is [ErrRestart]. It may run once.
+func (s *Server) Run(ctx context.Context) error {
+	if !s.running.CompareAndSwap(false, true) {
+		return errors.New("run the data api: it ran already")
+	}
+	defer s.running.Store(false)
+	for {
+		select {
+		case <-ctx.Done():
+			s.deliverRest()
+			s.shutdown(ctx)
+			return nil
+		case ev := <-s.events:
+			s.deliver(ev)
+		}
+	}
+}
+
+// deliverRest hands on what was published before the end.
+func (s *Server) deliverRest() {
+	for {
+		select {
+		case ev := <-s.events:
+			s.deliver(ev)
+		default:
+			return
+		}
+	}
+}
+
+// frame is a message ready for the wire; its bytes are shared by all
+// connections.
+type frame = websocket.PreparedMessage
+
+// deliver encodes the event once for each shape that somebody wants.
+func (s *Server) deliver(ev nsedge.Event) {
+	k := kindOf(ev)
+	var frames [shapes]*frame
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var id packetID
+	for c := range s.subscribers {
+		if !c.filter.match(k, ev) {
+			continue
+		}
+		shape := c.shape
+		if k&(uplink|downlink) == 0 {
+			shape = 0 // it makes no difference
+		}
+		if frames[shape] == nil {
+			if id == (packetID{}) {
+				_, _ = rand.Read(id[:]) // never fails
+			}
+			frames[shape] = s.prepare(s.encoder.event(ev, id, shape))
+		}
+		c.offer(frames[shape])
+	}
+}
+
+// prepare makes a text frame.
+func (s *Server) prepare(text []byte) *frame {
+	s.metrics.encoded.Inc()
+	f, err := websocket.NewPreparedMessage(websocket.TextMessage, text)
+	if err != nil { // it has no reason to
+		s.log.Error("encode a message", slog.Any("error", err))
+	}
+	return f
+}
+
+// shutdown ends all connections, politely within the time for that.
+func (s *Server) shutdown(ctx context.Context) {
+	code, reason := websocket.CloseGoingAway, "gatewayd stops"
+	if errors.Is(context.Cause(ctx), ErrRestart) {
+		code, reason = websocket.CloseServiceRestart, "gatewayd restarts"
+	}
+	s.mu.Lock()
+	s.stopped = true
+	for c := range s.subscribers {
+		c.end(code, reason)
+	}
+	s.mu.Unlock()
+	polite, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.CloseTimeout)
+	defer cancel()
+	go func() {
+		s.open.Wait()
+		cancel()
+	}()
+	<-polite.Done()
+	s.kill()
+	s.mu.RLock()
+	for c := range s.subscribers {
+		if c.conn != nil {
+			c.conn.Close()
+		}
+	}
+	s.mu.RUnlock()
+	s.open.Wait()
+}

@@ -1,0 +1,63 @@
+package dataapi
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are this package's figures, on a registry of their own.
+type metrics struct {
+	registry  *prometheus.Registry
+	published *prometheus.CounterVec // events, by type
+	dropped   prometheus.Counter     // events that found the intake full
+	encoded   prometheus.Counter     // messages made; fewer than are sent
+	closed    *prometheus.CounterVec // connections that this side ended, by reason
+	refused   *prometheus.CounterVec // connections refused, by code
+	malformed prometheus.Counter     // messages from ASs
+	answers   *prometheus.CounterVec // messages from ASs, by type and result
+	requests  *prometheus.CounterVec // Management API, by method and status
+}
+
+func newMetrics(s *Server) *metrics {
+	m := &metrics{registry: prometheus.NewRegistry()}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "gatewayd", Subsystem: "dataapi", Name: name, Help: help})
+		m.registry.MustRegister(c)
+		return c
+	}
+	vector := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "gatewayd", Subsystem: "dataapi", Name: name, Help: help}, labels)
+		m.registry.MustRegister(c)
+		return c
+	}
+	m.published = vector("events_total", "Events published, by message type.", "type")
+	m.dropped = counter("events_dropped_total", "Events dropped because too many were waiting.")
+	m.encoded = counter("messages_encoded_total", "Messages encoded; one serves all connections of its shape.")
+	m.closed = vector("connections_closed_total", "Connections ended by this side, by reason.", "reason")
+	m.refused = vector("connections_refused_total", "Connections refused before the upgrade, by code.", "code")
+	m.malformed = counter("messages_malformed_total", "Messages from applications that were malformed.")
+	m.answers = vector("answers_total", "Messages from applications to the network server, by type and result.", "type", "result")
+	m.requests = vector("requests_total", "Requests to the Management API, by method and status.", "method", "status")
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "gatewayd", Subsystem: "dataapi", Name: "connections", Help: "Open Data API connections."}, s.connections),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+func (s *Server) connections() float64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return float64(len(s.subscribers))
+}
+
+// Metrics is the registry behind /metrics; others register their figures too.
+func (s *Server) Metrics() prometheus.Registerer { return s.metrics.registry }
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}

@@ -1,0 +1,202 @@
+package dataapi
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// apiVersion is the one that is served.
+const apiVersion = "v1.0"
+
+// maxBody bounds the bodies of the Management API, bytes.
+const maxBody = 1 << 20
+
+// call is one request to the Management API.
+type call struct {
+	*http.Request
+	query parameters
+	key   *Key
+}
+
+// reply is what a handler answers; the body of 204 is nil.
+type reply struct {
+	status int
+	body   any
+}
+
+// methods are what a resource answers to, by HTTP method.
+type methods map[string]func(*call) (reply, error)
+
+// routes builds the table of everything that is served.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/"+apiVersion+"/data", s.serveData())
+	mux.Handle("/api/data", s.serveData())
+
+	list, one := s.deviceList(), s.deviceOne()
+	s.resource(mux, "/api/"+apiVersion+"/devices", "devices", list)
+	s.resource(mux, "/api/"+apiVersion+"/devices/{id}", "devices", one)
+	for _, alias := range []string{"/devices", "/api/devices"} {
+		s.resource(mux, alias, "devices", always200(list))
+		s.resource(mux, alias+"/{id}", "devices", always200(one))
+	}
+	s.resource(mux, "/api/"+apiVersion+"/keys", "keys", s.keyList())
+	s.resource(mux, "/api/"+apiVersion+"/keys/{id}", "keys", s.keyOne())
+	s.resource(mux, "/api/"+apiVersion+"/organizations", "", methods{http.MethodGet: s.organizations})
+
+	mux.HandleFunc("/healthz", s.healthz)
+	mux.HandleFunc("/readyz", s.readyz)
+	mux.Handle("/metrics", s.metrics.handler())
+	mux.HandleFunc("/{$}", index)
+	mux.HandleFunc("/", unknownPath)
+	return mux
+}
+
+// unknownPath also tells clients of another API version which one there is.
+func unknownPath(w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/api/"); ok {
+		version, _, _ := strings.Cut(rest, "/")
+		if len(version) > 1 && version[0] == 'v' && version[1] >= '0' && version[1] <= '9' && version != apiVersion {
+			refuse(w, &problem{http.StatusNotFound, codeUnknownVersion, "", "API version " + shown(version) + " isn't served; use /api/" + apiVersion})
+			return
+		}
+	}
+	refuse(w, notFound("there is nothing at %s; the API is under /api/%s", shown(r.URL.Path), apiVersion))
+}
+
+// resource serves one path. An empty name needs a key, but no right.
+func (s *Server) resource(mux *http.ServeMux, path, name string, m methods) {
+	allowed := strings.Join(append(sortedKeys(m), http.MethodOptions), ", ")
+	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet // the body is dropped by net/http
+		}
+		if method == http.MethodOptions {
+			w.Header().Set("Allow", allowed)
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		handle, ok := m[method]
+		if !ok {
+			w.Header().Set("Allow", allowed)
+			refuse(w, &problem{http.StatusMethodNotAllowed, codeMethod, "", r.Method + " is not served here; allowed are " + allowed})
+			return
+		}
+		rep, err := s.dispatch(w, r, name, handle)
+		status := rep.status
+		if err != nil {
+			p := refuse(w, err)
+			if status = p.Status; p.Code == codeServerError {
+				s.log.Error("management api", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+			}
+		} else if rep.body == nil {
+			w.WriteHeader(rep.status)
+		} else {
+			writeJSON(w, rep.status, rep.body)
+		}
+		s.metrics.requests.WithLabelValues(r.Method, http.StatusText(status)).Inc()
+	})
+}
+
+// dispatch authorises a request and lets the handler answer it.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, name string, handle func(*call) (reply, error)) (reply, error) {
+	query := parseParameters(r.URL.RawQuery)
+	cred, err := s.authenticate(r, query)
+	if err != nil {
+		return reply{}, err
+	}
+	if cred.cookie && r.Method != http.MethodGet && (r.Header.Get("Sec-Fetch-Site") == "cross-site" || !sameOrigin(r)) {
+		return reply{}, errCrossOrigin
+	}
+	if !permitted(cred.key, name, r.Method, r.PathValue("id")) {
+		return reply{}, &problem{http.StatusForbidden, codeForbidden, "access_token", "access_token: this key lacks the right to " + action(r.Method) + " " + name}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	return handle(&call{Request: r, query: query, key: cred.key})
+}
+
+func permitted(k *Key, name, method, id string) bool {
+	switch {
+	case name == "":
+		return true
+	case id == "" && action(method) == read:
+		return k.mayList(name)
+	default:
+		return k.May(name, action(method), id)
+	}
+}
+
+func action(method string) string {
+	switch method {
+	case http.MethodPost:
+		return create
+	case http.MethodPatch, http.MethodPut:
+		return update
+	case http.MethodDelete:
+		return remove
+	}
+	return read
+}
+
+// always200 is how the unversioned alias answers.
+func always200(m methods) methods {
+	out := methods{}
+	for method, handle := range m {
+		out[method] = func(c *call) (reply, error) {
+			r, err := handle(c)
+			if err == nil && r.body == nil {
+				r.body = struct{}{}
+			}
+			r.status = http.StatusOK
+			return r, err
+		}
+	}
+	return out
+}
+
+// body reads the JSON object of a request, bare or wrapped in {name: {…}}.
+func (c *call) body(name string) (fields, error) {
+	text, err := io.ReadAll(c.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return fields{}, &problem{http.StatusRequestEntityTooLarge, codeTooLarge, "", "the body is larger than the 1 MiB that is allowed"}
+	case err != nil:
+		return fields{}, &problem{http.StatusBadRequest, codeBadJSON, "", "the body can't be read: " + err.Error()}
+	}
+	var f fields
+	if err := json.Unmarshal(text, &f.m); err != nil {
+		return f, &problem{http.StatusBadRequest, codeBadJSON, "", "the body is not a JSON object: " + reason(err)}
+	}
+	if inner, ok := f.m[name]; ok && len(f.m) == 1 {
+		f.m = nil
+		if err := json.Unmarshal(inner, &f.m); err != nil {
+			return f, badField(name, "an object is wanted")
+		}
+	}
+	return f, nil
+}
+
+// organizations answers with the one organization that there is.
+func (s *Server) organizations(*call) (reply, error) {
+	type organization struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	}
+	return reply{http.StatusOK, map[string]any{"organizations": []organization{{s.cfg.Organization, s.cfg.Organization}}}}, nil
+}
+
+// unixOrNull is a time as the Management API shows it: whole seconds.
+func unixOrNull(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	u := t.Unix()
+	return &u
+}

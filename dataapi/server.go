@@ -1,0 +1,198 @@
+package dataapi
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatewayd/nsedge"
+	"gatewayd/radio"
+)
+
+// Edge is the network server as this package needs it; *nsedge.Edge is one.
+// Its methods are called from many goroutines.
+type Edge interface {
+	Answer(ctx context.Context, a nsedge.Answer) error // nil, or a *nsedge.Refusal
+	Device(ctx context.Context, eui radio.EUI64) (nsedge.Device, error)
+	Devices(ctx context.Context, yield func(nsedge.Device) bool) error // in order of DevEUI
+	CreateDevice(ctx context.Context, d nsedge.Device) error
+	UpdateDevice(ctx context.Context, eui radio.EUI64, change func(*nsedge.Device) error) (nsedge.Device, error)
+	DeleteDevice(ctx context.Context, eui radio.EUI64) error
+}
+
+// ErrRestart as the cause of the context given to [Server.Run] closes the
+// connections with 1012 (service restart) instead of 1001 (going away).
+var ErrRestart = errors.New("gatewayd restarts")
+
+// Config of a [Server]. The zero value works: it serves the Data API to keys
+// that are kept in memory.
+type Config struct {
+	// Network is meta.network: 8 or 32 hex digits. Where it is empty, one is
+	// made and kept in Documents.
+	Network string
+	// Organization is the name of the one organization; "default" if empty.
+	Organization string
+	// Documents keep the keys; in memory if nil.
+	Documents Documents
+	// Edge may also be given later with [Server.SetEdge].
+	Edge Edge
+	// Position of a gateway, nil if none is known.
+	Position func(gateway radio.EUI64) (p Position, ok bool)
+	// Ready says why the daemon isn't ready; nil if there is nothing to ask.
+	Ready func(context.Context) error
+	// Log of connections and failures; slog.Default if nil.
+	Log *slog.Logger
+
+	Queue          int           // messages that wait for one connection; 512
+	MaxConnections int           // 4096
+	MaxMessage     int           // bytes of a message from an AS; 64 KiB
+	MaxMalformed   int           // malformed messages a second before a client is cut off; 20
+	PongInterval   time.Duration // 25 s, which clients rely on
+	WriteTimeout   time.Duration // for one message to one connection; 20 s
+	AnswerTimeout  time.Duration // for the edge to take an answer; 5 s
+	CloseTimeout   time.Duration // for closing handshakes and open requests at the end; 3 s
+}
+
+func (c *Config) setDefaults() error {
+	for _, d := range []struct {
+		v *int
+		d int
+	}{{&c.Queue, 512}, {&c.MaxConnections, 4096}, {&c.MaxMessage, 64 << 10}, {&c.MaxMalformed, 20}} {
+		if *d.v <= 0 {
+			*d.v = d.d
+		}
+	}
+	for _, d := range []struct {
+		v *time.Duration
+		d time.Duration
+	}{{&c.PongInterval, 25 * time.Second}, {&c.WriteTimeout, 20 * time.Second}, {&c.AnswerTimeout, 5 * time.Second}, {&c.CloseTimeout, 3 * time.Second}} {
+		if *d.v <= 0 {
+			*d.v = d.d
+		}
+	}
+	if c.Organization == "" {
+		c.Organization = "default"
+	}
+	if c.Documents == nil {
+		c.Documents = &memory{}
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c.setNetwork()
+}
+
+// setNetwork checks the identifier, or makes one that lasts.
+func (c *Config) setNetwork() error {
+	const bucket, key = "dataapi", "network"
+	if c.Network == "" {
+		kept, err := c.Documents.Get(bucket, []byte(key))
+		if err != nil {
+			return fmt.Errorf("read the network's identifier: %w", err)
+		}
+		if c.Network = string(kept); kept == nil {
+			c.Network = randomHex(16)
+			if err := c.Documents.Put(bucket, []byte(key), []byte(c.Network)); err != nil {
+				return fmt.Errorf("keep the network's identifier: %w", err)
+			}
+		}
+	}
+	c.Network = strings.ToLower(c.Network)
+	if b, err := hex.DecodeString(c.Network); err != nil || len(b) != 4 && len(b) != 16 {
+		return fmt.Errorf("network %s: 8 or 32 hex digits are wanted", shown(c.Network))
+	}
+	return nil
+}
+
+// intake bounds the events that wait for [Server.Run].
+const intake = 4096
+
+// Server serves the Data API and the Management API.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	encoder encoder
+	keys    *Keys
+	metrics *metrics
+	handler http.Handler
+	edge    atomic.Pointer[Edge]
+	events  chan nsedge.Event
+	life    context.Context // ends when Run does: for what connections ask of the edge
+	kill    context.CancelFunc
+	running atomic.Bool
+
+	mu          sync.RWMutex
+	subscribers map[*subscriber]struct{}
+	stopped     bool
+	lastID      uint64
+	open        sync.WaitGroup
+}
+
+// New makes a server that works; connections are accepted by [Server.Handler]
+// or [Server.Serve], and events flow while [Server.Run] runs.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	keys, err := OpenKeys(cfg.Documents)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg:         cfg,
+		log:         cfg.Log,
+		encoder:     encoder{network: cfg.Network, position: cfg.Position},
+		keys:        keys,
+		events:      make(chan nsedge.Event, intake),
+		subscribers: map[*subscriber]struct{}{},
+	}
+	s.life, s.kill = context.WithCancel(context.Background())
+	keys.changed = s.dropKey
+	s.metrics = newMetrics(s)
+	s.handler = s.routes()
+	if cfg.Edge != nil {
+		s.SetEdge(cfg.Edge)
+	}
+	return s, nil
+}
+
+// SetEdge says who answers. It exists because the edge is made with
+// [Server.Publish]; until it is called, answers get an error.
+func (s *Server) SetEdge(e Edge) { s.edge.Store(&e) }
+
+// Keys are the access tokens.
+func (s *Server) Keys() *Keys { return s.keys }
+
+// Network is meta.network.
+func (s *Server) Network() string { return s.cfg.Network }
+
+// Handler serves everything under "/".
+func (s *Server) Handler() http.Handler { return s.handler }
+
+var errStarting = &problem{http.StatusServiceUnavailable, codeNotReady, "", "the network server is still starting; try again in a moment"}
+
+// theEdge is the edge, or an error while there is none.
+func (s *Server) theEdge() (Edge, error) {
+	if e := s.edge.Load(); e != nil {
+		return *e, nil
+	}
+	return nil, errStarting
+}
+
+// dropKey ends the connections that a key opened.
+func (s *Server) dropKey(id string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for c := range s.subscribers {
+		if c.keyID == id {
+			c.end(closePolicy, "access key revoked or changed")
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package dataapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
+
+	"gatewayd/nsedge"
+)
+
+// Codes of close frames that are ours to send. 1000 is not among them: after
+// it clients stay away for ever.
+const (
+	closePolicy = websocket.ClosePolicyViolation // 1008: flood, key revoked
+	closeSlow   = websocket.CloseTryAgainLater   // 1013: slow reader
+)
+
+// hardLimit is the size of a message that ends the connection (1009) instead
+// of getting an error.
+const hardLimit = 4 << 20
+
+// subscriber is one connection to the Data API. Its reader goroutine turns
+// messages into answers, its writer goroutine owns what goes out.
+type subscriber struct {
+	id     uint64
+	server *Server
+	conn   *websocket.Conn // nil until the handshake is through
+	log    *slog.Logger
+	keyID  string
+	filter filter
+	shape  shape
+	opened time.Time
+
+	queue chan *frame
+	gone  chan struct{} // closed by end
+	done  chan struct{} // closed when the writer is through
+	once  sync.Once
+	code  int // of the close frame, valid once gone is closed; 0 = none to send
+	why   string
+
+	sent     atomic.Uint64
+	received uint64 // the reader's
+}
+
+// offer queues a message. A connection whose queue is full reads too slowly:
+// it is ended, and nobody waits for it.
+func (c *subscriber) offer(f *frame) {
+	select {
+	case c.queue <- f:
+	default:
+		c.end(closeSlow, fmt.Sprintf("slow reader: %d messages were waiting; reconnect and read faster", cap(c.queue)))
+	}
+}
+
+// end makes the connection close; the first call decides how.
+func (c *subscriber) end(code int, why string) {
+	c.once.Do(func() {
+		c.code, c.why = code, why
+		close(c.gone)
+	})
+}
+
+// write owns the outgoing half. A write that takes longer than the time for
+// it ends the connection; a silent client doesn't.
+func (c *subscriber) write() {
+	defer close(c.done)
+	pong := time.NewTicker(c.server.cfg.PongInterval)
+	defer pong.Stop()
+	for {
+		select {
+		case <-c.gone:
+			c.farewell()
+			return
+		default:
+		}
+		var err error
+		select {
+		case <-c.gone:
+			continue
+		case f := <-c.queue:
+			err = c.send(f)
+		case <-pong.C:
+			err = c.conn.WriteControl(websocket.PongMessage, nil, c.deadline())
+		}
+		if err != nil {
+			c.end(0, "write: "+err.Error())
+			c.conn.Close() // wakes the reader
+			return
+		}
+	}
+}
+
+func (c *subscriber) deadline() time.Time { return time.Now().Add(c.server.cfg.WriteTimeout) }
+
+func (c *subscriber) send(f *frame) error {
+	if err := c.conn.SetWriteDeadline(c.deadline()); err != nil {
+		return err
+	}
+	if err := c.conn.WritePreparedMessage(f); err != nil {
+		return err
+	}
+	c.sent.Add(1)
+	return nil
+}
+
+// farewell says why the connection ends and gives the client a moment to
+// close it: a socket closed with unread input would be reset, and the close
+// frame lost. What is queued still goes out, save to a slow reader.
+func (c *subscriber) farewell() {
+	until := time.Now().Add(c.server.cfg.CloseTimeout)
+	if c.code == 0 {
+		return
+	}
+	_ = c.conn.SetWriteDeadline(until) // it fails where the write does
+	for c.code != closeSlow && len(c.queue) > 0 {
+		if c.conn.WritePreparedMessage(<-c.queue) != nil {
+			break
+		}
+		c.sent.Add(1)
+	}
+	text := websocket.FormatCloseMessage(c.code, c.why)
+	if c.conn.WriteControl(websocket.CloseMessage, text, until) != nil {
+		c.conn.Close()
+		return
+	}
+	_ = c.conn.NetConn().SetReadDeadline(until) // a closed socket wakes the reader too
+}
+
+// read owns the incoming half until the connection ends.
+func (c *subscriber) read() {
+	malformed := rate.NewLimiter(rate.Limit(c.server.cfg.MaxMalformed), c.server.cfg.MaxMalformed)
+	c.conn.SetReadLimit(hardLimit)
+	for {
+		kind, r, err := c.conn.NextReader()
+		if err == nil {
+			err = c.receive(kind, r, malformed)
+		}
+		if err != nil {
+			c.end(0, "read: "+err.Error())
+			break
+		}
+	}
+	<-c.done
+	c.conn.Close()
+	c.closed()
+	c.server.unregister(c)
+}
+
+// closed says how it ended.
+func (c *subscriber) closed() {
+	if c.code != 0 {
+		c.server.metrics.closed.WithLabelValues(closeName(c.code)).Inc()
+	}
+	c.log.Info("data api connection closed", slog.Int("code", c.code), slog.String("reason", c.why), slog.Duration("after", time.Since(c.opened)),
+		slog.Uint64("sent", c.sent.Load()), slog.Uint64("received", c.received))
+}
+
+// receive takes one message. An error is one of the connection, not of the
+// message: those are told to the client.
+func (c *subscriber) receive(kind int, r io.Reader, malformed *rate.Limiter) error {
+	most := c.server.cfg.MaxMessage
+	text, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.gone:
+		return nil // it is told already that nobody listens any more
+	default:
+	}
+	c.received++
+	var m message
+	var wrong error
+	switch {
+	case kind != websocket.TextMessage:
+		wrong = &problem{Code: codeBinaryFrame, Message: "binary frame; send one JSON object per text frame"}
+	case len(text) > most:
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			return err
+		}
+		wrong = &problem{Code: codeTooLarge, Message: fmt.Sprintf("the message is larger than the %d bytes that are allowed", most)}
+	default:
+		m, wrong = c.server.encoder.decode(text)
+	}
+	if wrong == nil {
+		c.answer(m)
+		return nil
+	}
+	c.server.metrics.malformed.Inc()
+	c.tell(m.meta, wrong)
+	if !malformed.Allow() {
+		c.end(closePolicy, fmt.Sprintf("flood: more than %d malformed messages a second", c.server.cfg.MaxMalformed))
+	}
+	return nil
+}
+
+// answer hands a message to the edge. A refusal comes back as an error
+// message, however the connection's types are set.
+func (c *subscriber) answer(m message) {
+	ctx, cancel := context.WithTimeout(c.server.life, c.server.cfg.AnswerTimeout)
+	defer cancel()
+	edge, err := c.server.theEdge()
+	if err == nil {
+		err = edge.Answer(ctx, m.answer)
+	}
+	if err == nil {
+		c.server.metrics.answers.WithLabelValues(m.kind, "taken").Inc()
+		return
+	}
+	c.server.metrics.answers.WithLabelValues(m.kind, "refused").Inc()
+	if p := problemOf(err); p.Code == codeServerError {
+		c.log.Error("hand an answer to the network server", slog.String("type", m.kind), slog.Any("error", err))
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = &problem{Code: codeServerError, Message: "the network server did not take the " + m.kind + " in time"}
+		}
+	}
+	c.tell(c.server.complete(ctx, m.meta), err)
+}
+
+// tell sends an error message to this connection alone.
+func (c *subscriber) tell(meta nsedge.Meta, wrong error) {
+	p := problemOf(wrong)
+	meta.Time = time.Now()
+	var id packetID
+	copy(id[:], randomBytes(len(id)))
+	ev := &nsedge.Notice{Meta: meta, Level: nsedge.Error, Code: p.Code, Message: p.Message}
+	c.offer(c.server.prepare(c.server.encoder.event(ev, id, 0)))
+}
+
+// complete fills in what the edge knows about the device.
+func (s *Server) complete(ctx context.Context, m nsedge.Meta) nsedge.Meta {
+	edge, err := s.theEdge()
+	if err != nil || m.Device == (nsedge.Meta{}).Device {
+		return m
+	}
+	d, err := edge.Device(ctx, m.Device)
+	if err != nil {
+		return m // an unknown device has no more than the client said
+	}
+	m.Application, m.Tags = d.AppEUI, d.Tags
+	if d.DevAddr != nil {
+		m.DevAddr = *d.DevAddr
+	}
+	return m
+}
