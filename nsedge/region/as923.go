@@ -24,7 +24,7 @@ func as923(group int) plan {
 		{band.AS923_3, -6_600_000, 915_000_000, 921_000_000},
 		{band.AS923_4, -5_900_000, 917_000_000, 920_000_000},
 	}[group-1]
-	channels := steps(923_200_000+g.offset, 200_000, 8)
+	channels := steps(923_200_000+g.offset, 8)
 	name := fmt.Sprintf("AS923-%d", group)
 	p := plan{
 		name: name, short: name, band: g.band,

@@ -88,11 +88,11 @@ func (r *Region) inGroup(i int) bool {
 	return i/8 == r.group-1
 }
 
-// steps lists n frequencies from the first one on.
-func steps(first, step radio.Hertz, n int) []radio.Hertz {
+// steps lists n frequencies from the first one on, 200 kHz apart.
+func steps(first radio.Hertz, n int) []radio.Hertz {
 	out := make([]radio.Hertz, n)
 	for i := range out {
-		out[i] = first + radio.Hertz(i)*step
+		out[i] = first + radio.Hertz(i)*200_000
 	}
 	return out
 }

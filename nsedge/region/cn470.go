@@ -15,7 +15,7 @@ func cn470() plan {
 		from: 470_000_000, to: 510_000_000,
 		groups: 12,
 		gateway: func(group int) Plan {
-			return Plan{MultiSF: steps(470_300_000+radio.Hertz(group-1)*1_600_000, 200_000, 8)}
+			return Plan{MultiSF: steps(470_300_000+radio.Hertz(group-1)*1_600_000, 8)}
 		},
 		eirp:    19.15,
 		offsets: 5,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/brocaar/lorawan/band"
@@ -98,14 +99,11 @@ func (r *Region) rate(dr int) (DataRate, error) {
 }
 
 func (r *Region) rateList() string {
-	s := ""
-	for i, d := range r.rates {
-		if i > 0 {
-			s += " "
-		}
-		s += fmt.Sprintf("DR%d", d.Index)
+	var names []string
+	for _, d := range r.rates {
+		names = append(names, fmt.Sprintf("DR%d", d.Index))
 	}
-	return s
+	return strings.Join(names, " ")
 }
 
 // DataRate returns the modulation of a data rate, as an uplink uses it.

@@ -9,7 +9,7 @@ import (
 // ru864 is Russia, RP002 §2.12. The duty cycle is The Things Stack's reading
 // of the decisions of the GKRCh; no finer table was found.
 func ru864() plan {
-	extras := steps(864_100_000, 200_000, 5)
+	extras := steps(864_100_000, 5)
 	return plan{
 		name: "RU864-870", short: "RU864", band: band.RU864,
 		from: 864_000_000, to: 870_000_000,

@@ -26,7 +26,7 @@ func wide(narrow, broad radio.Hertz) func(int) Plan {
 	return func(group int) Plan {
 		g := radio.Hertz(group - 1)
 		return Plan{
-			MultiSF: steps(narrow+g*1_600_000, 200_000, 8),
+			MultiSF: steps(narrow+g*1_600_000, 8),
 			Service: &Receiver{broad + g*1_600_000, radio.LoRa{SF: 8, Bandwidth: 500_000}},
 		}
 	}
