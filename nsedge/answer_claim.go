@@ -1,0 +1,53 @@
+package nsedge
+
+import (
+	"time"
+
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
+)
+
+// claimLife is how long a claim may be answered.
+const claimLife = 10 * time.Minute
+
+// live finds a device that an AS names, and checks that the gateway that it
+// may insist on is this one.
+func (e *Edge) live(eui radio.EUI64, gateway *radio.EUI64) (*device, error) {
+	d := e.byEUI[eui]
+	if d == nil {
+		return nil, refuse(CodeDeviceUnknown, "device", "device %v is not registered", eui)
+	}
+	if gateway != nil && e.cfg.Gateway != (radio.EUI64{}) && *gateway != e.cfg.Gateway {
+		return nil, refuse(CodeGatewayNotLive, "gateway", "gateway %v is not live, %v is: leave gateway out", *gateway, e.cfg.Gateway)
+	}
+	return d, nil
+}
+
+// answerClaim takes a downlink_claim: the AS gets a downlink_request at once,
+// and its answer is kept for the window after the next uplink.
+func (e *Edge) answerClaim(a Claim) error {
+	d, err := e.live(a.Device, a.Gateway)
+	if err != nil {
+		return err
+	}
+	switch {
+	case d.spec.BlockDownlink:
+		return refuse(CodeDownlinkBlocked, "device", "downlinks of device %v are blocked: clear block_downlink", a.Device)
+	case d.active == nil:
+		return refuse(CodeDownlinkNoWindow, "device", "device %v has no session yet: claim again when it has joined", a.Device)
+	}
+	var f fingerprint
+	copy(f[:], a.Device[:])
+	w := &window{hash: e.packetHash(f), kind: claimWindow, dev: d, up: d.busy().lastUp, gap: d.active.down, index: -1}
+	e.windows[w.hash] = w
+	e.arm(w, time.Now().Add(claimLife))
+	w.state = beforeRX2
+	// The next uplink's data rate is unknown: RX2's is always possible.
+	_, dr := e.cfg.Region.RX2()
+	now := time.Now()
+	e.publish(&DownlinkRequest{
+		Meta: e.meta(d, d.active, w.hash, e.cfg.Gateway), TXTime: now, Deadline: now.Add(claimLife),
+		Counter: d.active.down, MaxSize: max(e.cfg.Region.MaxPayload(dr, region.Version{})-maxFOpts, 0),
+	})
+	return nil
+}

@@ -1,0 +1,115 @@
+package nsedge
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/rand"
+	"fmt"
+	"io"
+
+	"github.com/brocaar/lorawan"
+)
+
+// askAS lets the AS, which holds the AppKey, make the join-accept.
+func (e *Edge) askAS(w *window) func() {
+	e.docs.Lock()
+	defer e.docs.Unlock()
+	if _, failed := e.readJoin(w); failed != nil {
+		return failed
+	}
+	return func() {
+		if e.running == nil || w.state >= sent {
+			w.dev.busy().joining = false
+			return
+		}
+		w.join.ready = true
+		m := e.meta(w.dev, nil, w.hash, w.up.Gateway)
+		m.DevAddr = w.join.addr
+		e.publish(&JoinRequest{Meta: m, DevAddr: w.join.addr, DevNonce: w.join.nonce, NetID: e.cfg.NetID, CFList: e.cfList()})
+	}
+}
+
+// answerJoin takes a join_response.
+func (e *Edge) answerJoin(a JoinResponse) error {
+	w, err := e.findJoin(&a)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(a.Accept) != 16 && len(a.Accept) != 32:
+		return refuse(CodeJoinResponseInvalid, "accept_payload", "%d bytes: the encrypted join-accept without its MHDR has 16, or 32 with a CFList", len(a.Accept))
+	case w.join.answered:
+		return refuse(CodeJoinResponseUnknown, "packet_hash", "the join_request was answered already")
+	case w.state >= sent:
+		return refuse(CodeJoinNoAnswer, "packet_hash", "the join_response came too late for both windows: answer sooner, the device will try again")
+	}
+	w.join.inUse = w.dev.active.joinedRecord()
+	phy := append([]byte{byte(lorawan.JoinAccept) << 5}, a.Accept...)
+	if !e.background(func(context.Context) func() { return e.recordAnswered(w, a.NwkSKey, phy) }) {
+		return refuse(CodeServer, "", "%d joins are worked on already: try again", backgroundJobs)
+	}
+	w.join.answered = true
+	e.notice(Info, CodeJoinResponse, e.meta(w.dev, nil, w.hash, w.up.Gateway), "the join response was received")
+	return nil
+}
+
+func (e *Edge) findJoin(a *JoinResponse) (*window, error) {
+	if a.PacketHash != (PacketHash{}) {
+		if w := e.windows[a.PacketHash]; w != nil && w.kind == joinWindow && w.join.ready {
+			return w, nil
+		}
+		return nil, refuse(CodeJoinResponseUnknown, "packet_hash", "no join_request %v waits for an answer", a.PacketHash)
+	}
+	d := e.byEUI[a.Device]
+	if d == nil {
+		return nil, refuse(CodeDeviceUnknown, "device", "device %v is not registered, and there is no packet_hash", a.Device)
+	}
+	if d.traffic == nil || d.win == nil || d.win.kind != joinWindow || !d.win.join.ready {
+		return nil, refuse(CodeJoinResponseUnknown, "device", "no join_request of device %v waits for an answer", a.Device)
+	}
+	return d.win, nil
+}
+
+// recordAnswered records the session of an answered join and sends the accept.
+func (e *Edge) recordAnswered(w *window, nwkSKey Key, phy []byte) func() {
+	e.docs.Lock()
+	defer e.docs.Unlock()
+	j, failed := e.readJoin(w)
+	if failed != nil {
+		return failed
+	}
+	s := e.newJoined(w)
+	s.nwkSKey = nwkSKey
+	return e.finishJoin(w, &j, s, phy)
+}
+
+// rejoinRequest says that rejoins are not served.
+func (e *Edge) rejoinRequest(r *reception) {
+	e.stats.Foreign++
+	e.notice(Warning, CodeRejoinUnsupported, e.meta(nil, nil, r.hash, r.first.Gateway), "a rejoin-request of LoRaWAN 1.1 was heard: it is not served, the device has to join")
+}
+
+// newAddr draws a free address of the network.
+func (e *Edge) newAddr() (DevAddr, error) {
+	const tries = 32 // the MIC decides among devices with the same address
+	var a lorawan.DevAddr
+	for range tries {
+		if _, err := io.ReadFull(rand.Reader, a[:]); err != nil {
+			return DevAddr{}, fmt.Errorf("no address can be drawn: %w", err)
+		}
+		a.SetAddrPrefix(lorawan.NetID(e.cfg.NetID))
+		if e.byAddr[DevAddr(a)] == nil {
+			break
+		}
+	}
+	return DevAddr(a), nil
+}
+
+func encryptBlock(key Key, b [16]byte) Key {
+	c, err := aes.NewCipher(key[:])
+	if err != nil { // never: the key has 16 bytes
+		panic(err)
+	}
+	c.Encrypt(b[:], b[:])
+	return b
+}

@@ -1,0 +1,169 @@
+package nsedge
+
+import "gatewayd/radio"
+
+// dataUp finds the session of a data uplink and deals with it.
+func (e *Edge) dataUp(r *reception, f *dataUp) {
+	first := e.byAddr[f.addr]
+	if first == nil {
+		e.stats.Foreign++
+		return
+	}
+	// Several devices may have the address: the MIC decides.
+	best, counter, s := badMIC, uint32(0), first
+	for c := first; c != nil; c = c.next {
+		if v, n := c.judge(f); v > best {
+			best, counter, s = v, n, c
+		}
+		if best == accepted {
+			break
+		}
+	}
+	if best != badMIC {
+		r.dev = s.dev
+	}
+	if best < repeated {
+		e.refuseData(r, f, s, best, counter)
+		return
+	}
+	if s.dev.spec.BlockUplink {
+		e.stats.Refused++
+		e.notice(Warning, CodeUplinkBlocked, e.meta(s.dev, s, r.hash, r.first.Gateway), "an uplink of a device whose uplinks are blocked was dropped: clear block_uplink to receive it")
+		return
+	}
+	if best == repeated {
+		e.repeatData(r, f, s, counter)
+		return
+	}
+	e.deliver(r, f, s, counter, best)
+}
+
+// refuseData tells why a data uplink is not delivered.
+func (e *Edge) refuseData(r *reception, f *dataUp, s *session, v verdict, c uint32) {
+	e.stats.Refused++
+	m := e.meta(s.dev, s, r.hash, r.first.Gateway)
+	switch v {
+	case tooFar:
+		e.noticef(Error, CodeUplinkGap, m, "uplink counter %d skips %d, strict_counter allows %d: if the device is right, set its counter_up to %d or clear strict_counter", c, c-s.up, maxGap-1, c)
+	case replayed:
+		e.noticef(Error, CodeUplinkReplay, m, "uplink counter %d is not greater than the last known, %d: a replay, or the device lost its counters. If it did, let it join again, or set counter_up to 0 for an ABP device", c, s.up-1)
+	default:
+		if s.next != nil || e.byAddr[f.addr] != s { // of several devices
+			m = e.meta(nil, s, r.hash, r.first.Gateway)
+		}
+		e.noticef(Error, CodeUplinkMIC, m, "the MIC of an uplink with counter …%04x is wrong, also with other upper halves of the counter (%d was expected): check nwkskey, or it is a device of another network with the same address", f.counter, s.up)
+	}
+}
+
+// repeatData deals with a frame that was delivered already: the device did
+// not get an answer. Its windows open again.
+func (e *Edge) repeatData(r *reception, f *dataUp, s *session, c uint32) {
+	m := e.meta(s.dev, s, r.hash, r.first.Gateway)
+	if s.repeats >= maxRepeats {
+		e.stats.Refused++
+		e.noticef(Error, CodeUplinkReplay, m, "uplink counter %d came more than %d times: a replay. It is not answered any more", c, maxRepeats)
+		return
+	}
+	s.repeats++
+	e.noticef(Warning, CodeUplinkRepeated, m, "uplink counter %d again: the device got no answer to it. It is not delivered twice, but answered again", c)
+	e.noteRequests(r, commandsIn(f, s, c))
+	e.open(r, f, s)
+}
+
+// commandsIn returns the MAC commands of an uplink.
+func commandsIn(f *dataUp, s *session, c uint32) []byte {
+	if f.hasPort && f.port == 0 {
+		return crypt(s.nwkSKey, true, s.addr, c, f.frm)
+	}
+	return f.opts
+}
+
+// deliver accepts a data uplink: recorded, published, its window opened.
+func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict) {
+	dev := s.dev
+	fresh := s == dev.pending
+	if fresh {
+		e.activate(dev)
+	}
+	s.take(f, c, r.came)
+	e.prepareCounters(s)
+	err := e.record(s)
+	if err != nil {
+		e.notice(Error, CodeServer, e.meta(dev, s, r.hash, r.first.Gateway), "the uplink can't be recorded, so it is not delivered: "+err.Error())
+		return
+	}
+	e.syncMarks()
+	dr := e.dataRate(&r.first)
+	ev := &UplinkEvent{
+		Meta: e.meta(dev, s, r.hash, r.first.Gateway), RXTime: r.first.Time,
+		Counter: c, Port: f.port, Encrypted: f.frm,
+		Radio: e.uplinkInfo(&r.first, r.came, dr), Frame: f.info(),
+	}
+	commands := commandsIn(f, s, c)
+	switch {
+	case len(f.frm) == 0, f.port == 0:
+		ev.Payload = []byte{}
+	case s.hasApp:
+		ev.Payload = crypt(s.appSKey, true, s.addr, c, f.frm)
+	}
+	var macErr error
+	if len(commands) > 0 {
+		ev.Frame.MACCommands, macErr = decodeMAC(true, commands)
+	}
+	r.event = ev
+	e.stats.Delivered++
+	e.publish(ev)
+	if fresh {
+		e.notice(Info, CodeActivated, ev.Meta, "the device uses its new session")
+	}
+	e.remarks(r, f, s, v, dr, macErr)
+	e.handleMAC(r, s, commands)
+	e.open(r, f, s)
+}
+
+// remarks publishes what is worth knowing about a delivered uplink.
+func (e *Edge) remarks(r *reception, f *dataUp, s *session, v verdict, dr int, macErr error) {
+	m := r.event.Meta
+	if v == restarted {
+		e.noticef(Warning, CodeUplinkRestarted, m, "the ABP device began again at counter %d: it lost its counters. Set strict_counter to refuse that", r.event.Counter)
+	}
+	if macErr != nil {
+		e.noticef(Warning, CodeUplinkMACInvalid, m, "MAC commands in the uplink: %v; those before are used", macErr)
+	}
+	if dr < 0 || !e.cfg.Region.Contains(r.first.Freq) {
+		e.noticef(Warning, CodeOutsideBand, m, "%.3f MHz, %v is outside %v: check the device's band", r.first.Freq.MHz(), r.first.Mod, e.cfg.Region)
+	}
+	if s.unacked {
+		s.unacked = false
+		if f.has(ctrlACK) {
+			e.notice(Info, CodeDownlinkAcked, m, "the device acknowledged the confirmed downlink")
+		} else {
+			e.notice(Warning, CodeDownlinkNotAcked, m, "the device did not acknowledge the confirmed downlink: answer this uplink to send it again")
+		}
+	}
+	if len(f.frm) == 0 {
+		e.notice(Info, CodeUplinkEmpty, m, "an uplink without payload was processed")
+	} else {
+		e.notice(Info, CodeUplinkProcessed, m, "the uplink was processed")
+	}
+}
+
+// activate makes the pending session the device's only one: an uplink used it.
+func (e *Edge) activate(d *device) {
+	e.unlink(d.active)
+	if d.traffic != nil {
+		d.queued = nil // it was meant for the old session
+	}
+	d.active, d.pending = d.pending, nil
+}
+
+// record writes the session's counters to the journal.
+func (e *Edge) record(s *session) error {
+	e.scratch = s.appendState(e.scratch[:0], s.gen)
+	return e.cfg.Store.Append(s.dev.spec.DevEUI, e.scratch)
+}
+
+// own tells whether u was heard by the gateway that can answer it.
+func (e *Edge) own(u *radio.Uplink) bool {
+	return u.Gateway == e.cfg.Gateway || e.cfg.Gateway == radio.EUI64{}
+}

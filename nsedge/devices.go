@@ -1,0 +1,238 @@
+package nsedge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gatewayd/radio"
+)
+
+// Errors of the device calls.
+var (
+	ErrUnknownDevice = errors.New("no such device is registered")
+	ErrDeviceExists  = errors.New("a device with this DevEUI is registered already")
+)
+
+// Device returns what was registered about a device together with what its
+// session knows, or [ErrUnknownDevice].
+func (e *Edge) Device(ctx context.Context, eui radio.EUI64) (d Device, err error) {
+	known := false
+	if err := e.do(ctx, func() {
+		var dev *device
+		if dev, known = e.byEUI[eui]; known {
+			d = dev.snapshot()
+		}
+	}); err != nil {
+		return d, fmt.Errorf("device %v: %w", eui, err)
+	}
+	if !known {
+		return d, fmt.Errorf("device %v: %w", eui, ErrUnknownDevice)
+	}
+	return d, nil
+}
+
+// devicePage is how many devices are taken from the edge at a time, so that
+// no frame ever waits for a long list.
+const devicePage = 64
+
+// Devices calls yield for each device in the order of DevEUI until it returns
+// false. Changes meanwhile may or may not show.
+func (e *Edge) Devices(ctx context.Context, yield func(Device) bool) error {
+	var from radio.EUI64
+	skip := false // the device at from was given already
+	page := make([]Device, 0, devicePage)
+	for {
+		page = page[:0]
+		if err := e.do(ctx, func() {
+			at, found := e.find(from)
+			if found && skip {
+				at++
+			}
+			for ; at < len(e.order) && len(page) < devicePage; at++ {
+				page = append(page, e.order[at].snapshot())
+			}
+		}); err != nil {
+			return fmt.Errorf("devices: %w", err)
+		}
+		for _, d := range page {
+			if !yield(d) {
+				return nil
+			}
+			from, skip = d.DevEUI, true
+		}
+		if len(page) < devicePage {
+			return nil
+		}
+	}
+}
+
+// CreateDevice registers a device. Wrong fields give a *[Refusal], a known
+// DevEUI [ErrDeviceExists]. It is durable when CreateDevice returns.
+func (e *Edge) CreateDevice(ctx context.Context, d Device) error {
+	if err := e.normalise(&d); err != nil {
+		return err
+	}
+	e.docs.Lock()
+	defer e.docs.Unlock()
+	exists := false
+	if err := e.do(ctx, func() { _, exists = e.byEUI[d.DevEUI] }); err != nil {
+		return fmt.Errorf("create device %v: %w", d.DevEUI, err)
+	}
+	if exists {
+		return fmt.Errorf("create device %v: %w", d.DevEUI, ErrDeviceExists)
+	}
+	if err := e.putDevice(&d, 0); err != nil {
+		return fmt.Errorf("create device %v: %w", d.DevEUI, err)
+	}
+	dev := &device{spec: &d}
+	dev.install(joinState{})
+	// It is registered now, whatever becomes of the caller.
+	return e.do(context.WithoutCancel(ctx), func() { e.add(dev) })
+}
+
+func (e *Edge) putDevice(d *Device, gen byte) error {
+	doc, err := encodeDocument(d, gen)
+	if err != nil {
+		return err
+	}
+	return e.cfg.Store.Put(bucketDevices, d.DevEUI[:], doc)
+}
+
+// UpdateDevice changes a device. change gets it as [Edge.Device] returns it;
+// its error is returned and nothing changes. New keys, a new address or other
+// counters begin a new session and end those that were joined.
+func (e *Edge) UpdateDevice(ctx context.Context, eui radio.EUI64, change func(*Device) error) (Device, error) {
+	e.docs.Lock()
+	defer e.docs.Unlock()
+	var (
+		known       bool
+		before, reg Device // as shown, as registered
+		gen         byte
+		mark        uint32
+	)
+	if err := e.do(ctx, func() {
+		var dev *device
+		if dev, known = e.byEUI[eui]; known {
+			before, reg, gen = dev.snapshot(), *dev.spec, dev.specGen
+			if dev.active != nil {
+				mark = dev.active.mark
+			}
+		}
+	}); err != nil {
+		return before, fmt.Errorf("update device %v: %w", eui, err)
+	}
+	if !known {
+		return before, fmt.Errorf("update device %v: %w", eui, ErrUnknownDevice)
+	}
+	after := before
+	if err := change(&after); err != nil {
+		return before, err
+	}
+	if after.DevEUI != eui {
+		return before, invalid("dev_eui", "it can't be changed: create another device")
+	}
+	if err := e.normalise(&after); err != nil {
+		return before, err
+	}
+	renew := sessionDiffers(&before, &after)
+	if renew {
+		if err := keepCounterDown(&before, &after, mark); err != nil {
+			return before, err
+		}
+		gen = nextSpecGen(gen)
+	} else {
+		after.DevAddr, after.NwkSKey, after.AppSKey = reg.DevAddr, reg.NwkSKey, reg.AppSKey
+		after.CounterUp, after.CounterDown = reg.CounterUp, reg.CounterDown
+	}
+	return e.replace(ctx, &after, gen, renew)
+}
+
+// replace makes a changed device durable, then known.
+func (e *Edge) replace(ctx context.Context, d *Device, gen byte, renew bool) (shown Device, err error) {
+	if renew {
+		if err := e.endJoined(d.DevEUI, false); err != nil {
+			return *d, fmt.Errorf("update device %v: %w", d.DevEUI, err)
+		}
+	}
+	if err := e.putDevice(d, gen); err != nil {
+		return *d, fmt.Errorf("update device %v: %w", d.DevEUI, err)
+	}
+	err = e.do(context.WithoutCancel(ctx), func() {
+		dev := e.byEUI[d.DevEUI]
+		dev.spec, dev.specGen = d, gen
+		if renew {
+			e.dropSessions(dev)
+			if dev.active = dev.specSession(); dev.active != nil {
+				e.link(dev.active)
+			}
+		} else if d.Activation == ABP && dev.active != nil {
+			dev.active.rxDelay = uint8(d.RX1Delay)
+		}
+		shown = dev.snapshot()
+	})
+	return shown, err
+}
+
+// endJoined forgets a device's joined sessions, and its DevNonces if asked
+// to. The JoinNonce goes on counting.
+func (e *Edge) endJoined(eui radio.EUI64, nonces bool) error {
+	raw, err := e.cfg.Store.Get(bucketJoins, eui[:])
+	if err != nil || raw == nil {
+		return err
+	}
+	j, err := decodeJoinState(raw)
+	if err != nil {
+		return err
+	}
+	j.sessions = nil
+	if nonces {
+		j.nonces = nil
+	}
+	return e.cfg.Store.Put(bucketJoins, eui[:], j.append(nil))
+}
+
+func sessionDiffers(a, b *Device) bool {
+	return !same(a.DevAddr, b.DevAddr) || !same(a.NwkSKey, b.NwkSKey) || !same(a.AppSKey, b.AppSKey) ||
+		a.CounterUp != b.CounterUp || a.CounterDown != b.CounterDown || a.Activation != b.Activation
+}
+
+func same[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+// keepCounterDown refuses to use a downlink counter again under the same
+// key; mark is where those that were reserved end.
+func keepCounterDown(before, after *Device, mark uint32) error {
+	if !same(before.NwkSKey, after.NwkSKey) || !same(before.DevAddr, after.DevAddr) || after.NwkSKey == nil {
+		return nil
+	}
+	if after.CounterDown < before.CounterDown {
+		return invalid("counter_down", "%d: a counter is never used again, %d is the next. Give new session keys, or leave it out", after.CounterDown, before.CounterDown)
+	}
+	after.CounterDown = max(after.CounterDown, mark)
+	return nil
+}
+
+// DeleteDevice forgets a device, its sessions and its DevNonces.
+func (e *Edge) DeleteDevice(ctx context.Context, eui radio.EUI64) error {
+	e.docs.Lock()
+	defer e.docs.Unlock()
+	known := false
+	if err := e.do(ctx, func() {
+		var dev *device
+		if dev, known = e.byEUI[eui]; known {
+			e.remove(dev)
+		}
+	}); err != nil {
+		return fmt.Errorf("delete device %v: %w", eui, err)
+	}
+	if !known {
+		return fmt.Errorf("delete device %v: %w", eui, ErrUnknownDevice)
+	}
+	err := errors.Join(e.cfg.Store.Delete(bucketDevices, eui[:]), e.endJoined(eui, true), e.cfg.Store.Forget(eui))
+	if err != nil {
+		return fmt.Errorf("delete device %v: %w", eui, err)
+	}
+	return nil
+}

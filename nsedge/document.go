@@ -1,0 +1,161 @@
+package nsedge
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"gatewayd/radio"
+)
+
+// document is a registered device as it is stored: JSON, readable for ever,
+// with short names. Counters of the running session are not in it.
+type document struct {
+	Version    int         `json:"v"`
+	Gen        byte        `json:"gen,omitempty"` // of the session that was registered
+	DevEUI     radio.EUI64 `json:"dev_eui"`
+	AppEUI     radio.EUI64 `json:"app_eui"`
+	Activation Activation  `json:"act"`
+	Encryption Encryption  `json:"enc"`
+	Class      string      `json:"cls,omitempty"`
+	Band       string      `json:"band,omitempty"`
+	Tags       []string    `json:"tags,omitempty"`
+	Org        string      `json:"org,omitempty"`
+	AppKey     hexKey      `json:"app_key,omitempty"`
+	NwkKey     hexKey      `json:"nwk_key,omitempty"`
+	DevAddr    string      `json:"addr,omitempty"`
+	NwkSKey    hexKey      `json:"nwks,omitempty"`
+	AppSKey    hexKey      `json:"apps,omitempty"`
+	Up         uint32      `json:"up,omitempty"`
+	Down       uint32      `json:"down,omitempty"`
+	Size       int         `json:"size,omitempty"`
+	Strict     bool        `json:"strict,omitempty"`
+	ADR        *ADR        `json:"adr,omitempty"`
+	RX1Delay   int         `json:"rx1,omitempty"`
+	RX2Force   bool        `json:"rx2,omitempty"`
+	BlockUp    bool        `json:"blkup,omitempty"`
+	BlockDown  bool        `json:"blkdn,omitempty"`
+	Geo        *Position   `json:"geo,omitempty"`
+}
+
+const documentVersion = 1
+
+var errDocument = errors.New("not a device of a known version")
+
+// hexKey is a key as hex digits; "" is none.
+type hexKey string
+
+func toHex(k *Key) hexKey {
+	if k == nil {
+		return ""
+	}
+	return hexKey(hex.EncodeToString(k[:]))
+}
+
+func (h hexKey) key() (*Key, error) {
+	if h == "" {
+		return nil, nil
+	}
+	var k Key
+	if len(h) != 2*len(k) {
+		return nil, fmt.Errorf("%w: a key has %d digits", errDocument, len(h))
+	}
+	if _, err := hex.Decode(k[:], []byte(h)); err != nil {
+		return nil, fmt.Errorf("%w: a key is not hex", errDocument)
+	}
+	return &k, nil
+}
+
+func encodeDocument(d *Device, gen byte) ([]byte, error) {
+	doc := document{
+		Version: documentVersion, Gen: gen,
+		DevEUI: d.DevEUI, AppEUI: d.AppEUI, Activation: d.Activation, Encryption: d.Encryption,
+		Class: d.Class, Band: d.Band, Tags: d.Tags, Org: d.Org,
+		AppKey: toHex(d.AppKey), NwkKey: toHex(d.NwkKey), NwkSKey: toHex(d.NwkSKey), AppSKey: toHex(d.AppSKey),
+		Up: d.CounterUp, Down: d.CounterDown, Size: d.CountersSize, Strict: d.StrictCounter,
+		RX1Delay: d.RX1Delay, RX2Force: d.RX2Force, BlockUp: d.BlockUplink, BlockDown: d.BlockDownlink, Geo: d.Geolocation,
+	}
+	if d.DevAddr != nil {
+		doc.DevAddr = d.DevAddr.String()
+	}
+	if d.ADR != (ADR{}) {
+		doc.ADR = &d.ADR
+	}
+	return json.Marshal(doc)
+}
+
+func decodeDocument(b []byte) (*Device, byte, error) {
+	var doc document
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", errDocument, err)
+	}
+	if doc.Version != documentVersion {
+		return nil, 0, fmt.Errorf("%w: version %d", errDocument, doc.Version)
+	}
+	d := &Device{
+		DevEUI: doc.DevEUI, AppEUI: doc.AppEUI, Activation: intern(doc.Activation, OTAA, ABP), Encryption: intern(doc.Encryption, KeysAtNS, KeysAtApp),
+		Class: intern(doc.Class, "A", "B", "C"), Band: doc.Band, Tags: doc.Tags, Org: doc.Org,
+		CounterUp: doc.Up, CounterDown: doc.Down, CountersSize: doc.Size, StrictCounter: doc.Strict,
+		RX1Delay: doc.RX1Delay, RX2Force: doc.RX2Force, BlockUplink: doc.BlockUp, BlockDownlink: doc.BlockDown, Geolocation: doc.Geo,
+	}
+	var errs [4]error
+	d.AppKey, errs[0] = doc.AppKey.key()
+	d.NwkKey, errs[1] = doc.NwkKey.key()
+	d.NwkSKey, errs[2] = doc.NwkSKey.key()
+	d.AppSKey, errs[3] = doc.AppSKey.key()
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, 0, err
+	}
+	if doc.DevAddr != "" {
+		var a DevAddr
+		if n, err := hex.Decode(a[:], []byte(doc.DevAddr[:min(len(doc.DevAddr), 8)])); err != nil || n != len(a) || len(doc.DevAddr) != 8 {
+			return nil, 0, fmt.Errorf("%w: address %q", errDocument, doc.DevAddr)
+		}
+		d.DevAddr = &a
+	}
+	if doc.ADR != nil {
+		d.ADR = *doc.ADR
+	}
+	return d, doc.Gen, nil
+}
+
+// intern replaces s by the equal one among known, so that 100 000 devices
+// share it.
+func intern[S ~string](s S, known ...S) S {
+	for _, k := range known {
+		if s == k {
+			return k
+		}
+	}
+	return s
+}
+
+// snapshot is the device as the outside sees it: what was registered with
+// what its session knows.
+func (d *device) snapshot() Device {
+	p := *d.spec
+	s := d.active
+	if s == nil {
+		s = d.pending
+	}
+	if s == nil {
+		return p
+	}
+	addr, nwk := s.addr, s.nwkSKey
+	p.DevAddr, p.NwkSKey, p.AppSKey = &addr, &nwk, nil
+	if s.hasApp {
+		app := s.appSKey
+		p.AppSKey = &app
+	}
+	p.CounterUp, p.CounterDown = s.up, s.down
+	if s.seen > 0 {
+		p.LastActivity = time.Unix(s.seen, 0)
+	}
+	p.LastJoin = s.joined
+	if d.pending != nil {
+		p.LastJoin = d.pending.joined
+	}
+	return p
+}

@@ -1,0 +1,270 @@
+package nsedge
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/brocaar/lorawan"
+
+	"gatewayd/radio"
+)
+
+// content is what goes into a downlink. The zero value is a bare frame: ACK
+// and MAC commands only.
+type content struct {
+	app       bool // from an AS
+	raw       []byte
+	port      uint8
+	plain     []byte
+	encrypted []byte // as the AS encrypted it with counter
+	confirmed bool
+	pending   bool
+	counter   *uint32
+	ifLate    bool // keep it for the next window
+	came      time.Time
+}
+
+func (c *content) size() int { return max(len(c.plain), len(c.encrypted)) }
+
+// flight is a downlink that the Air has taken.
+type flight struct {
+	w        *window
+	slot     *slot
+	c        *content
+	counter  uint32
+	phy      []byte
+	frm      []byte // encrypted FRMPayload
+	mac      []byte
+	airtime  entry
+	schedule time.Time
+}
+
+// send transmits c in the first slot of w that will do. nil means that it was
+// taken: scheduled, or kept until it can be. The error is a *Refusal.
+func (e *Edge) send(w *window, c *content) error {
+	if w.kind == dataWindow {
+		if err := e.checkCounter(w, c); err != nil {
+			return err
+		}
+		if e.waitsForCounter(w, c) {
+			return nil
+		}
+	}
+	var why [2]error
+	for i := range w.slots {
+		s := &w.slots[i]
+		if why[i] = e.usableFor(w, s, c); why[i] != nil {
+			continue
+		}
+		err := e.schedule(w, s, c)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, radio.ErrTooEarly) && time.Now().Before(s.cutoff) && w.state < sent:
+			w.waiting, w.holding = c, true // again at the cut-off
+			return nil
+		}
+		why[i] = err
+	}
+	return e.explain(w, c, why)
+}
+
+// checkCounter refuses a counter that was used.
+func (e *Edge) checkCounter(w *window, c *content) error {
+	switch {
+	case c.counter != nil && *c.counter < w.s.down:
+		return refuse(CodeDownlinkCounter, "counter_down", "%d was used already, %d is the next: leave counter_down out, or give a greater one", *c.counter, w.s.down)
+	case c.counter != nil && *c.counter == maxCounter, w.s.down == maxCounter:
+		return refuse(CodeDownlinkCounter, "counter_down", "the session's counters are used up: the device has to join again")
+	case c.counter == nil && len(c.encrypted) > 0 && w.gap != w.s.down:
+		return refuse(CodeDownlinkCounter, "counter_down", "the payload was encrypted with counter %d, but %d is the next: wait for another downlink_request", w.gap, w.s.down)
+	}
+	return nil
+}
+
+func (c *content) counterIn(s *session) uint32 {
+	if c.counter != nil {
+		return *c.counter
+	}
+	return s.down
+}
+
+// waitsForCounter keeps c back if its counter is not reserved on disk yet.
+func (e *Edge) waitsForCounter(w *window, c *content) bool {
+	n := c.counterIn(w.s)
+	if n < w.s.safe {
+		return false
+	}
+	if w.s.mark <= n {
+		w.s.mark = n + reserve
+		if n > maxCounter-reserve {
+			w.s.mark = maxCounter
+		}
+	}
+	w.waiting, w.holding = c, false
+	if err := e.record(w.s); err != nil {
+		e.log.Warn("downlink counter can't be reserved", "device", w.dev.spec.DevEUI, "err", err)
+		return true
+	}
+	e.reserver.queue = append(e.reserver.queue, reservation{w.s, w.s.mark})
+	e.syncMarks()
+	return true
+}
+
+// flush sends what waits in the window.
+func (e *Edge) flush(w *window) {
+	c := w.waiting
+	w.waiting = nil
+	if err := e.send(w, c); err != nil {
+		e.failed(w, err)
+	}
+}
+
+// failed publishes why something that was taken was not sent.
+func (e *Edge) failed(w *window, err error) {
+	var r *Refusal
+	if !errors.As(err, &r) {
+		r = &Refusal{Code: CodeDownlinkFailed, Message: err.Error()}
+	}
+	code := r.Code
+	if w.kind == joinWindow {
+		code = CodeJoinFailed
+	}
+	e.notice(Error, code, e.meta(w.dev, w.s, w.hash, w.up.Gateway), r.Message)
+}
+
+// Why a slot can't be used for a frame.
+var errPassed = errors.New("its time has passed")
+
+// usableFor tells why c can't go into a slot, nil if it can.
+func (e *Edge) usableFor(w *window, s *slot, c *content) error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case !time.Now().Before(s.start):
+		return errPassed
+	case w.kind == dataWindow && c.size() > 0 && c.size() > s.size-w.mac:
+		return errTooLong
+	}
+	return nil
+}
+
+var errTooLong = errors.New("the payload is too long")
+
+// schedule composes the frame and gives it to the Air.
+func (e *Edge) schedule(w *window, s *slot, c *content) error {
+	fl := &flight{w: w, slot: s, c: c, phy: c.raw}
+	if w.kind == dataWindow {
+		if err := e.compose(fl); err != nil {
+			return err
+		}
+	}
+	if err := e.launch(fl); err != nil {
+		return err
+	}
+	w.state = sent
+	w.sentApp = c.app
+	e.arm(w, time.Now().Add(keepClosed))
+	if w.kind == dataWindow {
+		e.spend(w.s, fl.counter)
+	}
+	e.notice(Info, CodeDownlinkScheduled, e.meta(w.dev, w.s, w.hash, w.up.Gateway), "the downlink is scheduled for "+s.name)
+	return nil
+}
+
+// launch gives a composed frame to the Air.
+func (e *Edge) launch(fl *flight) error {
+	s := fl.slot
+	airtime, err := e.ledger.check(s, s.mod.Airtime(len(fl.phy)), e.cfg.IgnoreDutyCycle)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(e.running, scheduleWait)
+	defer cancel()
+	e.lastID++
+	err = e.air.Schedule(ctx, radio.Downlink{ID: e.lastID, Payload: fl.phy, At: s.at, Freq: s.freq, Mod: s.mod, Power: s.power})
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		// It may have been taken: the frame counts as sent, a report may tell.
+		e.log.Warn("the air did not answer in time", "device", fl.w.dev.spec.DevEUI, "window", s.name)
+	case err != nil:
+		return err
+	}
+	fl.w.flight = e.lastID
+	fl.airtime, fl.schedule = airtime, time.Now()
+	e.ledger.add(airtime)
+	e.flights[e.lastID] = fl
+	e.stats.Scheduled++
+	return nil
+}
+
+// spend marks a downlink counter as used.
+func (e *Edge) spend(s *session, counter uint32) {
+	s.down = counter + 1
+	if s.safe >= s.down+reserve/2 {
+		return
+	}
+	e.prepareCounters(s)
+	if err := e.record(s); err == nil {
+		e.syncMarks()
+	}
+}
+
+// compose builds a data downlink (LoRaWAN 1.0.4 §4).
+func (e *Edge) compose(fl *flight) error {
+	w, c := fl.w, fl.c
+	fl.counter = c.counterIn(w.s)
+	fl.mac = e.macDue(w, fl.slot.size-c.size())
+	m := &lorawan.MACPayload{FHDR: lorawan.FHDR{
+		DevAddr: lorawan.DevAddr(w.s.addr),
+		FCtrl:   lorawan.FCtrl{ACK: w.ack, FPending: c.pending},
+		FCnt:    fl.counter,
+	}}
+	if len(fl.mac) > 0 {
+		m.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: fl.mac}}
+	}
+	if c.app {
+		port := c.port
+		m.FPort = &port
+		if fl.frm = c.encrypted; len(c.plain) > 0 {
+			fl.frm = crypt(w.s.appSKey, false, w.s.addr, fl.counter, c.plain)
+		}
+		m.FRMPayload = []lorawan.Payload{&lorawan.DataPayload{Bytes: fl.frm}}
+	}
+	p := lorawan.PHYPayload{MHDR: lorawan.MHDR{MType: lorawan.UnconfirmedDataDown}, MACPayload: m}
+	if c.confirmed {
+		p.MHDR.MType = lorawan.ConfirmedDataDown
+	}
+	key := lorawan.AES128Key(w.s.nwkSKey)
+	if err := p.SetDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, key); err != nil {
+		return err
+	}
+	phy, err := p.MarshalBinary()
+	fl.phy = phy
+	return err
+}
+
+// explain makes the refusal of a frame that no slot would take.
+func (e *Edge) explain(w *window, c *content, why [2]error) error {
+	for i, err := range why {
+		if errors.Is(err, errTooLong) {
+			limit := max(w.slots[i].size-w.mac, 0)
+			other := ""
+			if i == 1 && why[0] != nil {
+				other = ", and RX1 can't be used: " + why[0].Error()
+			}
+			return refuse(CodeDownlinkTooLong, "payload", "%d bytes, max_size is %d in %s at DR%d%s", c.size(), limit, w.slots[i].name, w.slots[i].dr, other)
+		}
+	}
+	for _, err := range why {
+		if errors.Is(err, radio.ErrDutyCycle) {
+			return refuse(CodeDownlinkDutyCycle, "", "RX1: %v; RX2: %v", why[0], why[1])
+		}
+	}
+	late := func(err error) bool { return errors.Is(err, errPassed) || errors.Is(err, radio.ErrTooLate) }
+	if late(why[1]) {
+		return refuse(CodeDownlinkLate, "", "%s", e.lateness(w, c))
+	}
+	return refuse(CodeDownlinkFailed, "", "RX1: %v; RX2: %v", why[0], why[1])
+}

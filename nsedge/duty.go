@@ -1,0 +1,108 @@
+package nsedge
+
+import (
+	"fmt"
+	"time"
+
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
+)
+
+// ledger accounts the time on air by sub-band, over any hour (EN 300 220-2
+// §4.3.3). It is not durable: after a restart the last hour counts as silent.
+type ledger struct {
+	bands []region.SubBand
+	spent [][]entry // by time
+}
+
+// entry is one transmission.
+type entry struct {
+	band  int // -1 is not accounted
+	start time.Time
+	took  time.Duration
+}
+
+const dutyPeriod = time.Hour
+
+func newLedger(bands []region.SubBand) ledger {
+	return ledger{bands: bands, spent: make([][]entry, len(bands))}
+}
+
+// band finds the sub-band of a carrier; a border belongs to the upper one.
+func (l *ledger) band(f radio.Hertz) int {
+	for i := len(l.bands) - 1; i >= 0; i-- {
+		if b := l.bands[i]; b.From <= f && f <= b.To {
+			return i
+		}
+	}
+	return -1
+}
+
+// check tells whether a transmission in s is allowed, and returns the entry
+// for it. The error wraps radio.ErrDutyCycle and says when it will be.
+func (l *ledger) check(s *slot, took time.Duration, ignore bool) (entry, error) {
+	en := entry{band: l.band(s.freq), start: s.start, took: took}
+	if en.band < 0 || ignore {
+		en.band = -1
+		return en, nil
+	}
+	b := l.bands[en.band]
+	if b.Duty >= 1 || b.Free != 0 && s.power <= b.Free {
+		en.band = -1
+		return en, nil
+	}
+	budget := time.Duration(b.Duty * float64(dutyPeriod))
+	l.forget(en.band, s.start)
+	sum := took
+	for _, old := range l.spent[en.band] {
+		sum += old.took
+	}
+	if sum <= budget {
+		return en, nil
+	}
+	free := s.start
+	for _, old := range l.spent[en.band] {
+		if sum -= old.took; sum <= budget {
+			free = old.start.Add(dutyPeriod)
+			break
+		}
+	}
+	return en, fmt.Errorf("%w: sub-band %s (%.3f to %.3f MHz) allows %g %%, %v of %v are used, %v are wanted; free at %s", radio.ErrDutyCycle,
+		b.Name, b.From.MHz(), b.To.MHz(), b.Duty*100, l.used(en.band).Round(time.Millisecond), budget, took.Round(time.Millisecond), free.UTC().Format(time.RFC3339))
+}
+
+func (l *ledger) used(band int) (sum time.Duration) {
+	for _, en := range l.spent[band] {
+		sum += en.took
+	}
+	return sum
+}
+
+// forget drops entries that are more than an hour old.
+func (l *ledger) forget(band int, now time.Time) {
+	es := l.spent[band]
+	for len(es) > 0 && now.Sub(es[0].start) >= dutyPeriod {
+		es = es[1:]
+	}
+	l.spent[band] = es
+}
+
+func (l *ledger) add(en entry) {
+	if en.band >= 0 {
+		l.spent[en.band] = append(l.spent[en.band], en)
+	}
+}
+
+// cancel takes back an entry that never was on the air.
+func (l *ledger) cancel(en entry) {
+	if en.band < 0 {
+		return
+	}
+	es := l.spent[en.band]
+	for i := range es {
+		if es[i] == en {
+			l.spent[en.band] = append(es[:i:i], es[i+1:]...)
+			return
+		}
+	}
+}

@@ -1,0 +1,236 @@
+package nsedge
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
+)
+
+// Config is what an [Edge] needs to know. Region and Store are required.
+type Config struct {
+	Region  *region.Region
+	NetID   [3]byte     // most significant byte first; 0 and 1 are for private networks
+	Gateway radio.EUI64 // the gateway behind the Air
+	Store   Store
+	Log     *slog.Logger // nil discards
+
+	// GPS is the time since the GPS epoch of a moment on the host clock; false
+	// while the clock is not trusted. nil: never. [HostGPS] trusts it always.
+	GPS func(time.Time) (time.Duration, bool)
+	// AntennaGain is taken off the EIRP that the region allows.
+	AntennaGain radio.DB
+	// IgnoreDutyCycle is for a lab behind a cable.
+	IgnoreDutyCycle bool
+	// Margin is the time that the edge allows itself between a cut-off and the
+	// moment at which the Air must have the frame. 0 is 500 µs.
+	Margin time.Duration
+}
+
+const (
+	defaultMargin  = 500 * time.Microsecond
+	scheduleWait   = 100 * time.Millisecond // for the Air to take or refuse a frame
+	backgroundJobs = 64                     // joins that are worked on at the same time
+)
+
+// Edge is the network server. Its state belongs to [Edge.Run] while that
+// runs; all other methods hand Run what to do, or do it themselves while
+// nobody runs it.
+type Edge struct {
+	cfg     Config
+	log     *slog.Logger
+	air     Air
+	publish func(Event)
+
+	token chan struct{} // holds a value while nobody runs the edge
+	calls chan call
+	done  chan func() // results of background jobs
+	docs  sync.Mutex  // orders changes of documents; never held by Run
+
+	// Everything below belongs to the one who owns the edge.
+	running  context.Context //nolint:containedctx // the life of one Run; nil while not running
+	byEUI    map[radio.EUI64]*device
+	byAddr   map[DevAddr]*session
+	order    []*device // by DevEUI
+	heard    heard
+	windows  map[PacketHash]*window
+	timers   timers
+	flights  map[uint64]*flight
+	lastID   uint64
+	ledger   ledger
+	reserver reserver
+	jobCount int
+	salt     [16]byte // makes packet hashes unique to this process
+	frames   uint64
+	scratch  []byte
+	stats    Stats
+}
+
+// call is work that a caller hands to Run.
+type call struct {
+	work func()
+	done chan struct{}
+}
+
+// New loads the devices and their sessions from the store. publish is called
+// by Run, must not block, and must not change the event.
+func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
+	switch {
+	case cfg.Region == nil:
+		return nil, errors.New("nsedge: Config.Region is missing: look one up with region.Lookup")
+	case cfg.Store == nil:
+		return nil, errors.New("nsedge: Config.Store is missing: open one with store.Open")
+	case air == nil || publish == nil:
+		return nil, errors.New("nsedge: an Air and a publish function are needed")
+	}
+	cfg.Margin = cmp.Or(cfg.Margin, defaultMargin)
+	e := &Edge{
+		cfg: cfg, log: cfg.Log, air: air, publish: publish,
+		token: make(chan struct{}, 1), calls: make(chan call), done: make(chan func(), backgroundJobs),
+		byEUI: map[radio.EUI64]*device{}, byAddr: map[DevAddr]*session{},
+		heard: newHeard(), windows: map[PacketHash]*window{}, flights: map[uint64]*flight{},
+		ledger: newLedger(cfg.Region.SubBands()),
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if _, err := io.ReadFull(rand.Reader, e.salt[:]); err != nil {
+		return nil, fmt.Errorf("nsedge: %w", err)
+	}
+	if err := e.load(); err != nil {
+		return nil, fmt.Errorf("nsedge: load: %w", err)
+	}
+	e.token <- struct{}{}
+	return e, nil
+}
+
+// Run serves until ctx ends or the Air closes its channels; it returns the
+// reason. It may be called again afterwards.
+func (e *Edge) Run(ctx context.Context) error {
+	select {
+	case <-e.token: // a second Run waits for the end of the first
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	e.running = ctx
+	defer func() {
+		e.running = nil
+		cancel()
+		e.finishJobs()
+		e.token <- struct{}{}
+	}()
+	e.reserver.restart()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		timer.Reset(e.timers.wait(time.Now()))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case u, ok := <-e.air.Uplinks():
+			if !ok {
+				return errors.New("nsedge: the air closed its uplinks")
+			}
+			e.receive(u)
+		case r, ok := <-e.air.Reports():
+			if !ok {
+				return errors.New("nsedge: the air closed its reports")
+			}
+			e.report(r)
+		case c := <-e.calls:
+			c.work()
+			close(c.done)
+		case result := <-e.done:
+			e.jobCount--
+			result()
+		case <-timer.C:
+		}
+		e.expire(time.Now())
+	}
+}
+
+// do has work done by the edge's owner: by Run, or right here if nobody runs
+// it. The work is done or not done at all when do returns.
+func (e *Edge) do(ctx context.Context, work func()) error {
+	c := call{work: work, done: make(chan struct{})}
+	select {
+	case e.calls <- c:
+		<-c.done // Run never waits long
+		return nil
+	case <-e.token:
+		work()
+		e.token <- struct{}{}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// background runs job off the owner's goroutine, and then what it returns on
+// it; when the edge has stopped meanwhile, running is nil. It tells whether
+// the job could be taken.
+func (e *Edge) background(job func(context.Context) func()) bool {
+	if e.running == nil || e.jobCount >= backgroundJobs {
+		return false
+	}
+	e.jobCount++
+	ctx := e.running
+	go func() { e.done <- job(ctx) }() // ends: done has room for all jobs, and Run waits for them
+	return true
+}
+
+// finishJobs waits for the jobs and applies their results. It goes on serving
+// calls, as a job may wait for a caller that holds docs.
+func (e *Edge) finishJobs() {
+	for e.jobCount > 0 {
+		select {
+		case result := <-e.done:
+			e.jobCount--
+			result()
+		case c := <-e.calls:
+			c.work()
+			close(c.done)
+		}
+	}
+}
+
+// Answer takes what an AS asks for. nil means that it was taken; a *[Refusal]
+// says why not. What goes wrong later is published as a [Notice].
+func (e *Edge) Answer(ctx context.Context, a Answer) error {
+	var err error
+	if ctxErr := e.do(ctx, func() { err = e.answer(a) }); ctxErr != nil {
+		return ctxErr
+	}
+	return err
+}
+
+func (e *Edge) answer(a Answer) error {
+	if e.running == nil {
+		return refuse(CodeStopped, "", "the network server does not run: try again when it does")
+	}
+	switch a := a.(type) {
+	case DownlinkResponse:
+		return e.answerDownlink(a)
+	case JoinResponse:
+		return e.answerJoin(a)
+	case StatusRequest:
+		return e.answerStatus(a)
+	case Claim:
+		return e.answerClaim(a)
+	}
+	return refuse(CodeServer, "", "an answer of type %T is unknown", a)
+}
+
+// refuse makes a *Refusal that is an error.
+func refuse(code, field, format string, args ...any) error {
+	return &Refusal{Code: code, Field: field, Message: fmt.Sprintf(format, args...)}
+}

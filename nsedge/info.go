@@ -1,0 +1,41 @@
+package nsedge
+
+import (
+	"time"
+
+	"github.com/brocaar/lorawan/gps"
+
+	"gatewayd/radio"
+)
+
+// HostGPS is a Config.GPS that trusts the host clock.
+func HostGPS(t time.Time) (time.Duration, bool) { return gps.Time(t).TimeSinceGPSEpoch(), true }
+
+func (e *Edge) gps(t time.Time) time.Duration {
+	if e.cfg.GPS == nil {
+		return 0
+	}
+	if d, ok := e.cfg.GPS(t); ok {
+		return d
+	}
+	return 0
+}
+
+// uplinkInfo describes how u was received; arrived is when the edge got it.
+func (e *Edge) uplinkInfo(u *radio.Uplink, arrived time.Time, dr int) RadioInfo {
+	return RadioInfo{
+		Freq: u.Freq, DataRate: dr, Mod: u.Mod, Size: len(u.Payload),
+		Time: u.Time, GPSTime: e.gps(u.Time), Delay: max(arrived.Sub(u.Time), 0),
+		Tmst: u.Tmst, IFChain: u.IFChain, RFChain: u.RFChain,
+		CRC: u.CRC, RSSI: u.RSSI, SNR: u.SNR,
+	}
+}
+
+// dataRate is the index of an uplink's data rate, -1 if the region has none.
+func (e *Edge) dataRate(u *radio.Uplink) int {
+	dr, err := e.cfg.Region.DataRateOf(u.Mod, true)
+	if err != nil {
+		return -1
+	}
+	return dr
+}

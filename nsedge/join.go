@@ -1,0 +1,293 @@
+package nsedge
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/brocaar/lorawan"
+
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
+)
+
+// joining is a join that is worked on. Background jobs read its first part,
+// which does not change under them.
+type joining struct {
+	eui     radio.EUI64
+	appKey  *Key // nil where the AS holds it
+	nonce   uint16
+	addr    DevAddr
+	rxDelay uint8
+	inUse   *joined // the session that stays valid until the new one is used
+
+	ready    bool // an AS may answer now
+	answered bool
+}
+
+const joinRequestSize = 1 + 8 + 8 + 2 + micSize
+
+// joinRequest deals with a join-request (LoRaWAN 1.0.4 §6.2.4).
+func (e *Edge) joinRequest(r *reception) {
+	phy := r.first.Payload
+	if len(phy) != joinRequestSize {
+		e.malformed(&r.first, fmt.Errorf("%w: a join-request of %d bytes, it has %d", errLength, len(phy), joinRequestSize))
+		return
+	}
+	var p lorawan.JoinRequestPayload
+	if err := p.UnmarshalBinary(true, phy[1:len(phy)-micSize]); err != nil {
+		e.malformed(&r.first, err)
+		return
+	}
+	d := e.byEUI[radio.EUI64(p.DevEUI)]
+	if d == nil {
+		e.stats.Foreign++
+		m := e.meta(nil, nil, r.hash, r.first.Gateway)
+		m.Device, m.Application = radio.EUI64(p.DevEUI), radio.EUI64(p.JoinEUI)
+		e.noticef(Warning, CodeJoinUnknown, m, "device %v wants to join, but is not registered: create it if it is yours", m.Device)
+		return
+	}
+	r.dev, r.join = d, true
+	if code, message := e.checkJoin(d, phy, &p); code != "" {
+		e.stats.Refused++
+		level := Error
+		if code == CodeJoinBlocked {
+			level = Warning
+		}
+		e.notice(level, code, e.meta(d, nil, r.hash, r.first.Gateway), message)
+		return
+	}
+	e.beginJoin(r, d, uint16(p.DevNonce))
+}
+
+// checkJoin checks what needs no disk; the code is "" if all is well.
+func (e *Edge) checkJoin(d *device, phy []byte, p *lorawan.JoinRequestPayload) (code, message string) {
+	switch {
+	case d.spec.Activation != OTAA:
+		return CodeJoinNotOTAA, "a join-request of a device that is registered with activation ABP: register it as OTAA, or configure the device"
+	case d.spec.AppEUI != radio.EUI64(p.JoinEUI):
+		return CodeJoinEUI, fmt.Sprintf("the join-request names AppEUI (JoinEUI) %v, registered is %v: correct one of them", radio.EUI64(p.JoinEUI), d.spec.AppEUI)
+	case d.spec.BlockUplink:
+		return CodeJoinBlocked, "a join-request of a device whose uplinks are blocked: clear block_uplink"
+	case d.spec.Encryption == KeysAtApp:
+		return "", ""
+	case d.spec.AppKey == nil:
+		return CodeJoinFailed, "the device has no app_key: set it, or set encryption to APP if the application holds it"
+	}
+	head := phy[:len(phy)-micSize]
+	if joinMIC(*d.spec.AppKey, head) != [micSize]byte(phy[len(head):]) {
+		return CodeJoinMIC, "the MIC of the join-request is wrong: app_key is not the one in the device"
+	}
+	return "", ""
+}
+
+// joinMIC is the MIC of a join-request or a join-accept.
+func joinMIC(key Key, msg []byte) [micSize]byte {
+	return cmac(key, (*[16]byte)(msg[:16]), msg[16:])
+}
+
+// beginJoin looks the DevNonce up, off the owner's goroutine.
+func (e *Edge) beginJoin(r *reception, d *device, nonce uint16) {
+	m := e.meta(d, nil, r.hash, r.first.Gateway)
+	if d.busy().joining {
+		e.notice(Info, CodeJoinDuplicate, m, "another join-request while one is worked on: it is ignored")
+		return
+	}
+	addr, err := e.newAddr()
+	if err != nil {
+		e.notice(Error, CodeJoinFailed, m, err.Error())
+		return
+	}
+	if d.win != nil {
+		e.closeWindow(d.win)
+	}
+	w := &window{
+		hash: r.hash, kind: joinWindow, dev: d, r: r, up: r.first, dr: e.dataRate(&r.first), index: -1,
+		join: &joining{
+			eui: d.spec.DevEUI, appKey: d.spec.AppKey, nonce: nonce, addr: addr,
+			rxDelay: e.rxDelay(d), inUse: d.active.joinedRecord(),
+		},
+	}
+	if d.spec.Encryption == KeysAtApp {
+		w.join.appKey = nil
+	}
+	e.plan(w)
+	job := e.askAS
+	if w.join.appKey != nil {
+		job = e.makeAccept
+	}
+	if !e.background(func(context.Context) func() { return job(w) }) {
+		e.noticef(Error, CodeJoinFailed, m, "%d joins are worked on already: the device will try again", backgroundJobs)
+		return
+	}
+	d.joining = true
+	r.win, d.win = w, w
+	e.windows[w.hash] = w
+	e.arm(w, w.slots[0].cutoff)
+}
+
+// joinFailed ends a join with an error; it runs on the owner's goroutine.
+func (e *Edge) joinFailed(w *window, code, message string) func() {
+	return func() {
+		w.dev.busy().joining = false
+		e.stats.Refused++
+		e.closeWindow(w)
+		e.notice(Error, code, e.meta(w.dev, nil, w.hash, w.up.Gateway), message)
+	}
+}
+
+// readJoin reads a device's join state and checks the DevNonce. It returns
+// the end of the join if that is wrong. The caller holds docs.
+func (e *Edge) readJoin(w *window) (j joinState, failed func()) {
+	eui := w.join.eui
+	registered, err := e.cfg.Store.Get(bucketDevices, eui[:])
+	if err != nil {
+		return j, e.joinFailed(w, CodeServer, "the join failed inside the server: "+err.Error())
+	}
+	if registered == nil {
+		return j, e.joinFailed(w, CodeJoinFailed, "the device was deleted meanwhile")
+	}
+	raw, err := e.cfg.Store.Get(bucketJoins, eui[:])
+	if err == nil {
+		j, err = decodeJoinState(raw)
+	}
+	switch {
+	case err != nil:
+		return j, e.joinFailed(w, CodeServer, "the join failed inside the server: "+err.Error())
+	case j.nonces.has(w.join.nonce):
+		return j, e.joinFailed(w, CodeJoinReplay, fmt.Sprintf("DevNonce %04x was used already: a replay, or the device forgot its nonces. If it did, delete the device and create it again", w.join.nonce))
+	}
+	return j, nil
+}
+
+// makeAccept makes a session and a join-accept for a device whose AppKey is
+// here: recorded before it is sent.
+func (e *Edge) makeAccept(w *window) func() {
+	e.docs.Lock()
+	defer e.docs.Unlock()
+	j, failed := e.readJoin(w)
+	if failed != nil {
+		return failed
+	}
+	if j.nonce >= maxJoinNonce {
+		return e.joinFailed(w, CodeJoinFailed, "the JoinNonces of the device are used up: give it another DevEUI or AppKey")
+	}
+	j.nonce++
+	s := e.newJoined(w)
+	s.nwkSKey, s.appSKey = sessionKeys(*w.join.appKey, j.nonce, e.cfg.NetID, w.join.nonce)
+	s.hasApp = true
+	phy, err := e.joinAccept(w, j.nonce, s)
+	if err != nil {
+		return e.joinFailed(w, CodeServer, "the join-accept can't be made: "+err.Error())
+	}
+	return e.finishJoin(w, &j, s, phy)
+}
+
+// finishJoin records the new session, durably, and then sends the accept.
+// The caller holds docs.
+func (e *Edge) finishJoin(w *window, j *joinState, s joined, phy []byte) func() {
+	j.joins++
+	s.gen = joinGen(j.joins)
+	j.nonces = j.nonces.add(w.join.nonce)
+	j.sessions = nil
+	if w.join.inUse != nil {
+		j.sessions = append(j.sessions, *w.join.inUse)
+	}
+	j.sessions = append(j.sessions, s)
+	eui := w.join.eui
+	if err := e.cfg.Store.Put(bucketJoins, eui[:], j.append(nil)); err != nil {
+		return e.joinFailed(w, CodeServer, "the join can't be recorded: "+err.Error())
+	}
+	return func() { e.joined(w, s, phy) }
+}
+
+// joined installs a recorded session and sends its join-accept.
+func (e *Edge) joined(w *window, s joined, phy []byte) {
+	d := w.dev
+	d.busy().joining = false
+	if e.byEUI[d.spec.DevEUI] != d {
+		return // deleted meanwhile
+	}
+	e.unlink(d.pending)
+	d.pending = d.joinedSession(s)
+	e.link(d.pending)
+	if e.running == nil || w.state >= sent {
+		e.notice(Error, CodeJoinFailed, e.meta(d, nil, w.hash, w.up.Gateway), "the join was recorded too late for both windows: the disk is slow. The device will try again")
+		return
+	}
+	w.waiting = &content{raw: phy}
+	e.flush(w)
+}
+
+// joinExpired publishes why a join was not answered.
+func (e *Edge) joinExpired(w *window) {
+	m := e.meta(w.dev, nil, w.hash, w.up.Gateway)
+	if w.join.ready && !w.join.answered {
+		e.notice(Error, CodeJoinNoAnswer, m, "no application answered the join_request in time: the device will try again")
+	}
+}
+
+// newJoined makes the part of a session that is the same for all joins. It is
+// called off the owner's goroutine.
+func (e *Edge) newJoined(w *window) joined {
+	_, dr2 := e.cfg.Region.RX2()
+	return joined{addr: w.join.addr, rxDelay: w.join.rxDelay, rx2DR: int8(dr2), at: time.Now().Unix()}
+}
+
+// rxDelay is the RX1 delay in seconds that a device is given.
+func (e *Edge) rxDelay(d *device) uint8 {
+	if d.spec.RX1Delay > 0 {
+		return uint8(d.spec.RX1Delay)
+	}
+	return uint8(e.cfg.Region.Delays().RX1 / time.Second)
+}
+
+// joinedRecord is a joined session as it is stored; nil for others.
+func (s *session) joinedRecord() *joined {
+	if s == nil || s.gen < joinedGen {
+		return nil
+	}
+	return &joined{
+		gen: s.gen, addr: s.addr, nwkSKey: s.nwkSKey, appSKey: s.appSKey, hasApp: s.hasApp,
+		rxDelay: s.rxDelay, offset: s.offset, rx2DR: s.rx2DR, at: s.joined.Unix(),
+	}
+}
+
+// joinAccept makes an encrypted join-accept (LoRaWAN 1.0.4 §6.2.5).
+func (e *Edge) joinAccept(w *window, nonce uint32, s joined) ([]byte, error) {
+	p := &lorawan.JoinAcceptPayload{
+		JoinNonce:  lorawan.JoinNonce(nonce),
+		HomeNetID:  lorawan.NetID(e.cfg.NetID),
+		DevAddr:    lorawan.DevAddr(s.addr),
+		DLSettings: lorawan.DLSettings{RX2DataRate: uint8(s.rx2DR), RX1DROffset: s.offset},
+		RXDelay:    s.rxDelay,
+	}
+	if raw := e.cfList(); raw != nil {
+		p.CFList = &lorawan.CFList{}
+		if err := p.CFList.UnmarshalBinary(raw); err != nil {
+			return nil, err
+		}
+	}
+	key := lorawan.AES128Key(*w.join.appKey)
+	phy := lorawan.PHYPayload{MHDR: lorawan.MHDR{MType: lorawan.JoinAccept}, MACPayload: p}
+	if err := phy.SetDownlinkJoinMIC(lorawan.JoinRequestType, lorawan.EUI64{}, 0, key); err != nil {
+		return nil, err
+	}
+	if err := phy.EncryptJoinAcceptPayload(key); err != nil {
+		return nil, err
+	}
+	return phy.MarshalBinary()
+}
+
+func (e *Edge) cfList() []byte { return e.cfg.Region.CFList(region.Version{}) }
+
+// sessionKeys derives the keys of a 1.0 session (LoRaWAN 1.0.4 §6.2.5).
+func sessionKeys(appKey Key, joinNonce uint32, netID [3]byte, devNonce uint16) (nwkSKey, appSKey Key) {
+	b := [16]byte{1: byte(joinNonce), 2: byte(joinNonce >> 8), 3: byte(joinNonce >> 16), 4: netID[2], 5: netID[1], 6: netID[0]}
+	binary.LittleEndian.PutUint16(b[7:], devNonce)
+	b[0] = 1
+	nwkSKey = encryptBlock(appKey, b)
+	b[0] = 2
+	return nwkSKey, encryptBlock(appKey, b)
+}

@@ -1,0 +1,168 @@
+package nsedge
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// joinState is what must outlive a power cut about a device's joins. It is
+// durable before a join-accept is on the air.
+type joinState struct {
+	joins    uint32   // how many, for the generation of the next session
+	nonce    uint32   // the last JoinNonce used; 24 bits
+	sessions []joined // at most two: in use, and waiting for its first uplink
+	nonces   nonces   // DevNonces used
+}
+
+// joined is a session made by a join.
+type joined struct {
+	gen     byte
+	addr    DevAddr
+	nwkSKey Key
+	appSKey Key
+	hasApp  bool
+	rxDelay uint8
+	offset  uint8
+	rx2DR   int8
+	at      int64 // unix time
+}
+
+// maxJoinNonce is the last JoinNonce: they have 24 bits and never repeat.
+const maxJoinNonce = 1<<24 - 1
+
+const joinStateVersion = 1
+
+var errJoinState = errors.New("not a join state of a known version")
+
+// append encodes the join state.
+func (j *joinState) append(b []byte) []byte {
+	b = append(b, joinStateVersion)
+	b = binary.AppendUvarint(b, uint64(j.joins))
+	b = binary.AppendUvarint(b, uint64(j.nonce))
+	b = append(b, byte(len(j.sessions)))
+	for _, s := range j.sessions {
+		b = s.append(b)
+	}
+	return j.nonces.append(b)
+}
+
+func (s *joined) append(b []byte) []byte {
+	has := byte(0)
+	if s.hasApp {
+		has = 1
+	}
+	b = append(b, s.gen, has, s.rxDelay, s.offset, byte(s.rx2DR))
+	b = append(b, s.addr[:]...)
+	b = append(b, s.nwkSKey[:]...)
+	if s.hasApp {
+		b = append(b, s.appSKey[:]...)
+	}
+	return binary.AppendVarint(b, s.at)
+}
+
+// decodeJoinState is the inverse of append; nil is the state before the first
+// join.
+func decodeJoinState(b []byte) (joinState, error) {
+	if b == nil {
+		return joinState{}, nil
+	}
+	r := reader{b: b}
+	version := r.byte()
+	j := joinState{joins: uint32(r.uvarint(1<<32 - 1)), nonce: uint32(r.uvarint(maxJoinNonce))}
+	n := r.byte()
+	r.failed = r.failed || version != joinStateVersion || n > 2
+	for range n {
+		if r.failed {
+			break
+		}
+		j.sessions = append(j.sessions, r.joined())
+	}
+	j.nonces = r.nonces()
+	if r.failed || len(r.b) > 0 {
+		return joinState{}, fmt.Errorf("%w: %d bytes", errJoinState, len(b))
+	}
+	return j, nil
+}
+
+func (r *reader) joined() (s joined) {
+	s.gen = r.byte()
+	has := r.byte()
+	s.rxDelay, s.offset, s.rx2DR = r.byte(), r.byte(), int8(r.byte())
+	r.bytes(s.addr[:])
+	r.bytes(s.nwkSKey[:])
+	if s.hasApp = has == 1; s.hasApp {
+		r.bytes(s.appSKey[:])
+	}
+	s.at = r.varint()
+	r.failed = r.failed || has > 1
+	return s
+}
+
+// nonces is a set of DevNonces as runs, in order: one run for a device that
+// counts (LoRaWAN 1.0.4), one a join for a device that draws lots (before).
+type nonces []run
+
+type run struct{ first, last uint16 }
+
+// has tells whether n was used.
+func (ns nonces) has(n uint16) bool {
+	i, found := ns.search(n)
+	return found || i > 0 && ns[i-1].last >= n
+}
+
+func (ns nonces) search(n uint16) (int, bool) {
+	return slices.BinarySearchFunc(ns, n, func(r run, n uint16) int { return int(r.first) - int(n) })
+}
+
+// add puts n in, which isn't in yet.
+func (ns nonces) add(n uint16) nonces {
+	i, _ := ns.search(n)
+	after := i > 0 && int(ns[i-1].last)+1 == int(n)
+	before := i < len(ns) && int(ns[i].first)-1 == int(n)
+	switch {
+	case after && before:
+		ns[i-1].last = ns[i].last
+		return slices.Delete(ns, i, i+1)
+	case after:
+		ns[i-1].last = n
+	case before:
+		ns[i].first = n
+	default:
+		return slices.Insert(ns, i, run{n, n})
+	}
+	return ns
+}
+
+func (ns nonces) append(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(ns)))
+	end := 0 // what the next run's start counts from
+	for _, r := range ns {
+		b = binary.AppendUvarint(b, uint64(int(r.first)-end))
+		b = binary.AppendUvarint(b, uint64(r.last-r.first))
+		end = int(r.last)
+	}
+	return b
+}
+
+func (r *reader) nonces() nonces {
+	n := int(r.uvarint(1 << 15))
+	if n > len(r.b) { // a run takes two bytes: don't trust the length
+		r.failed = true
+		return nil
+	}
+	ns := make(nonces, 0, n)
+	end := uint64(0)
+	for range n {
+		first := end + r.uvarint(1<<16-1)
+		last := first + r.uvarint(1<<16-1)
+		r.failed = r.failed || last > 1<<16-1 || len(ns) > 0 && first < end+2
+		if r.failed {
+			return nil
+		}
+		ns = append(ns, run{uint16(first), uint16(last)})
+		end = last
+	}
+	return ns
+}

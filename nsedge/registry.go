@@ -1,0 +1,199 @@
+package nsedge
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"gatewayd/radio"
+)
+
+// device is a registered device with its sessions, as the edge keeps it in
+// memory. spec is never changed, only replaced.
+type device struct {
+	spec    *Device
+	specGen byte     // generation of the session in spec
+	active  *session // nil before the first join
+	pending *session // joined, but no uplink has used it yet
+
+	*traffic // nil while the device is silent
+}
+
+// traffic is what goes on between the edge and a device right now.
+type traffic struct {
+	win     *window  // the last window
+	queued  *content // an answer kept for the next window
+	joining bool     // a join is being worked on
+	status  status
+	lastUp  radio.Uplink // the best copy, for a claim
+}
+
+// Generations tell which session a state in the journal belongs to: one byte,
+// below 128 for sessions that were registered, from 128 on for joined ones.
+const joinedGen = 128
+
+func nextSpecGen(g byte) byte   { return (g + 1) % joinedGen }
+func joinGen(joins uint32) byte { return joinedGen + byte(joins%joinedGen) }
+
+// busy returns the device's traffic.
+func (d *device) busy() *traffic {
+	if d.traffic == nil {
+		d.traffic = &traffic{}
+	}
+	return d.traffic
+}
+
+// specSession makes the session that was registered, or nil.
+func (d *device) specSession() *session {
+	p := d.spec
+	if p.DevAddr == nil || p.NwkSKey == nil {
+		return nil
+	}
+	s := &session{
+		dev: d, addr: *p.DevAddr, nwkSKey: *p.NwkSKey, gen: d.specGen,
+		rxDelay: uint8(p.RX1Delay), rx2DR: -1,
+		counters: counters{up: p.CounterUp, mark: p.CounterDown}, down: p.CounterDown, safe: p.CounterDown,
+	}
+	if p.AppSKey != nil {
+		s.appSKey, s.hasApp = *p.AppSKey, true
+	}
+	return s
+}
+
+// joinedSession makes a session from its record.
+func (d *device) joinedSession(r joined) *session {
+	return &session{
+		dev: d, addr: r.addr, nwkSKey: r.nwkSKey, appSKey: r.appSKey, hasApp: r.hasApp, gen: r.gen,
+		rxDelay: r.rxDelay, offset: r.offset, rx2DR: r.rx2DR, joined: time.Unix(r.at, 0),
+	}
+}
+
+// restore gives the session the counters that the journal kept. Downlink
+// counters go on at the mark: none below it may be used again.
+func (s *session) restore(c counters) {
+	s.counters = c
+	s.down, s.safe = c.mark, c.mark
+}
+
+// load reads everything from the store.
+func (e *Edge) load() error {
+	err := e.cfg.Store.Each(bucketDevices, func(k, v []byte) error {
+		spec, gen, err := decodeDocument(v)
+		if err != nil {
+			return fmt.Errorf("device %x: %w", k, err)
+		}
+		d := &device{spec: spec, specGen: gen}
+		e.byEUI[spec.DevEUI] = d
+		e.order = append(e.order, d)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(e.order, byDevEUI)
+
+	joins := map[radio.EUI64]joinState{}
+	err = e.cfg.Store.Each(bucketJoins, func(k, v []byte) error {
+		j, err := decodeJoinState(v)
+		if err != nil {
+			return fmt.Errorf("join state of %x: %w", k, err)
+		}
+		if len(k) == len(radio.EUI64{}) {
+			j.nonces = nil // read again when they are needed
+			joins[radio.EUI64(k)] = j
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range e.order {
+		d.install(joins[d.spec.DevEUI])
+	}
+	err = e.cfg.Store.EachState(func(key [8]byte, value []byte) error {
+		c, gen, err := decodeState(value)
+		if err != nil {
+			return fmt.Errorf("state of %x: %w", key, err)
+		}
+		if d := e.byEUI[key]; d != nil {
+			d.adopt(c, gen)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range e.order {
+		for _, s := range d.sessions() {
+			e.link(s)
+		}
+	}
+	return nil
+}
+
+// install makes the device's sessions from what was stored.
+func (d *device) install(j joinState) {
+	d.active, d.pending = d.specSession(), nil
+	switch len(j.sessions) {
+	case 1:
+		d.pending = d.joinedSession(j.sessions[0])
+	case 2:
+		d.active, d.pending = d.joinedSession(j.sessions[0]), d.joinedSession(j.sessions[1])
+	}
+	if d.active == nil {
+		d.active, d.pending = d.pending, nil
+	}
+}
+
+// adopt gives the counters of the journal to the session that they belong to.
+// Where that is the pending one, an uplink has made it the active one.
+func (d *device) adopt(c counters, gen byte) {
+	if d.pending != nil && d.pending.gen == gen {
+		d.active, d.pending = d.pending, nil
+	}
+	if d.active != nil && d.active.gen == gen {
+		d.active.restore(c)
+	}
+}
+
+func byDevEUI(a, b *device) int { return bytes.Compare(a.spec.DevEUI[:], b.spec.DevEUI[:]) }
+
+// find returns where the device is in the order, or belongs.
+func (e *Edge) find(eui radio.EUI64) (int, bool) {
+	return slices.BinarySearchFunc(e.order, eui, func(d *device, eui radio.EUI64) int {
+		return bytes.Compare(d.spec.DevEUI[:], eui[:])
+	})
+}
+
+// add registers a device.
+func (e *Edge) add(d *device) {
+	at, _ := e.find(d.spec.DevEUI)
+	e.order = slices.Insert(e.order, at, d)
+	e.byEUI[d.spec.DevEUI] = d
+	for _, s := range d.sessions() {
+		e.link(s)
+	}
+}
+
+// remove forgets a device.
+func (e *Edge) remove(d *device) {
+	if at, ok := e.find(d.spec.DevEUI); ok {
+		e.order = slices.Delete(e.order, at, at+1)
+	}
+	delete(e.byEUI, d.spec.DevEUI)
+	e.dropSessions(d)
+}
+
+func (e *Edge) dropSessions(d *device) {
+	for _, s := range d.sessions() {
+		e.unlink(s)
+	}
+	d.active, d.pending = nil, nil
+	if d.traffic != nil {
+		if d.win != nil {
+			e.closeWindow(d.win)
+		}
+		d.traffic = nil
+	}
+}

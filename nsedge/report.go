@@ -1,0 +1,131 @@
+package nsedge
+
+import (
+	"errors"
+	"time"
+
+	"github.com/brocaar/lorawan"
+
+	"gatewayd/radio"
+)
+
+// report deals with the fate of a downlink.
+func (e *Edge) report(r radio.Report) {
+	fl := e.flights[r.ID]
+	if fl == nil {
+		return
+	}
+	delete(e.flights, r.ID)
+	timing := Timing{Window: fl.slot.name, Planned: r.Planned, Armed: r.Armed, Started: r.Started, Ended: r.Ended, Margin: r.Margin()}
+	if timing.Planned == 0 {
+		timing.Planned = fl.slot.at
+	}
+	if r.Armed == 0 {
+		timing.Margin = 0
+	}
+	if r.Err != nil {
+		e.reportFailure(fl, &r, timing)
+		return
+	}
+	e.stats.Sent++
+	w := fl.w
+	m := e.meta(w.dev, w.s, w.hash, w.up.Gateway)
+	ev := &DownlinkEvent{Meta: m, Radio: e.downlinkInfo(fl, &r), Frame: FrameInfo{MType: fl.phy[0] >> 5, Major: fl.phy[0] & 3}, Timing: timing}
+	switch w.kind {
+	case joinWindow:
+		e.stats.Joins++
+		ev.DevAddr = w.join.addr
+		e.publish(ev)
+		e.notice(Info, CodeJoinAccepted, ev.Meta, "the join-accept was sent in "+fl.slot.name)
+		return
+	case dataWindow:
+		e.describe(ev, fl)
+	}
+	e.publish(ev)
+	if fl.c.confirmed {
+		w.s.unacked = true
+	}
+}
+
+// describe fills in what a data downlink carried.
+func (e *Edge) describe(ev *DownlinkEvent, fl *flight) {
+	ev.Counter, ev.Encrypted = fl.counter, fl.frm
+	ev.Frame.Confirmed, ev.Frame.ACK, ev.Frame.Pending = fl.c.confirmed, fl.w.ack, fl.c.pending
+	if fl.c.app {
+		ev.Port = fl.c.port
+		ev.Payload = fl.c.plain
+		if ev.Payload == nil && len(fl.c.encrypted) > 0 && fl.w.s.hasApp {
+			ev.Payload = crypt(fl.w.s.appSKey, false, fl.w.s.addr, fl.counter, fl.frm)
+		}
+	}
+	if fl.c.size() == 0 {
+		ev.Payload = []byte{}
+	}
+	ev.Frame.MACCommands, _ = decodeMAC(false, fl.mac) // the edge's own
+	_ = eachMAC(false, fl.mac, func(cid lorawan.CID, _ macForm, _ []byte) error {
+		if cid == lorawan.DevStatusReq {
+			fl.w.dev.devStatusSent()
+		}
+		return nil
+	})
+}
+
+func (e *Edge) downlinkInfo(fl *flight, r *radio.Report) RadioInfo {
+	s := fl.slot
+	started := s.start
+	if r.Started != 0 {
+		started = s.start.Add(r.Started.Sub(s.at))
+	}
+	return RadioInfo{
+		Freq: s.freq, DataRate: s.dr, Mod: s.mod, Inverted: inverted(s.mod), Size: len(fl.phy),
+		Time: started, GPSTime: e.gps(started), Tmst: uint32(r.Started), Power: r.Power,
+	}
+}
+
+func inverted(m radio.Modulation) bool {
+	l, ok := m.(radio.LoRa)
+	return ok && l.InvertIQ
+}
+
+// reportFailure deals with a frame that never was on the air: RX2 takes it if
+// there is time, else the AS is told.
+func (e *Edge) reportFailure(fl *flight, r *radio.Report, t Timing) {
+	e.stats.SendFailed++
+	e.ledger.cancel(fl.airtime)
+	w := fl.w
+	if errors.Is(r.Err, radio.ErrTooLate) {
+		t.Late = "chip"
+		if fl.schedule.After(fl.slot.cutoff) {
+			t.Late = "ns"
+			if fl.c.app && fl.c.came.After(fl.slot.cutoff) {
+				t.Late = "as"
+			}
+		}
+	}
+	m := e.meta(w.dev, w.s, w.hash, w.up.Gateway)
+	code := CodeDownlinkFailed
+	if w.kind == joinWindow {
+		code = CodeJoinFailed
+	}
+	retry := ""
+	if e.retry(fl) {
+		retry = "; it is sent in RX2 instead"
+	}
+	e.publish(&Notice{Meta: m, Level: Error, Code: code, Timing: &t,
+		Message: "the downlink was not sent in " + fl.slot.name + ": " + r.Err.Error() + retry})
+}
+
+// retry sends the same frame in RX2. Its counter is still good, as it never
+// was on the air, and the bytes are the same.
+func (e *Edge) retry(fl *flight) bool {
+	w, s := fl.w, &fl.w.slots[1]
+	if fl.slot == s || s.err != nil || e.running == nil || !time.Now().Before(s.start) || w.kind == dataWindow && fl.c.size() > s.size-len(fl.mac) {
+		return false
+	}
+	if w.dev.traffic != nil && w.dev.win != w {
+		return false
+	}
+	next := *fl
+	next.slot = s
+	return e.launch(&next) == nil
+}

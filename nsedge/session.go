@@ -1,0 +1,241 @@
+package nsedge
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// session is a device's security context and its counters. It is owned by
+// the one who owns the [Edge].
+type session struct {
+	dev  *device
+	next *session // of the same DevAddr
+
+	addr    DevAddr
+	nwkSKey Key
+	appSKey Key
+	hasApp  bool // the edge holds the AppSKey
+	gen     byte // which session of the device: see generation in device.go
+
+	rxDelay uint8 // seconds
+	offset  uint8 // RX1DROffset
+	rx2DR   int8  // -1 is the region's
+	joined  time.Time
+
+	counters
+	down uint32 // next FCntDown
+	safe uint32 // FCntDown below it are reserved on disk
+
+	unacked bool // the last downlink was confirmed and its ACK has not come
+	repeats uint8
+}
+
+// counters is the part of a session that changes with the traffic: what the
+// journal keeps.
+type counters struct {
+	up    uint32           // next expected FCntUp
+	mark  uint32           // FCntDown that may have been used end below it
+	last  [micSize]byte    // MIC of the last uplink, to tell a repeat
+	first [2][micSize]byte // MICs of uplinks 0 and 1, to tell a restart from a replay
+	seen  int64            // unix time of the last uplink, 0 for never
+}
+
+const stateVersion = 1
+
+var errState = errors.New("not a session state of a known version")
+
+// appendState encodes counters and generation: 20 to 30 bytes.
+func (c *counters) appendState(b []byte, gen byte) []byte {
+	b = append(b, stateVersion, gen)
+	b = binary.AppendUvarint(b, uint64(c.up))
+	b = binary.AppendUvarint(b, uint64(c.mark))
+	b = append(b, c.last[:]...)
+	b = append(b, c.first[0][:]...)
+	b = append(b, c.first[1][:]...)
+	return binary.AppendVarint(b, c.seen)
+}
+
+// decodeState is the inverse of appendState.
+func decodeState(b []byte) (c counters, gen byte, err error) {
+	r := reader{b: b}
+	version := r.byte()
+	gen = r.byte()
+	c.up = uint32(r.uvarint(1<<32 - 1))
+	c.mark = uint32(r.uvarint(1<<32 - 1))
+	r.bytes(c.last[:])
+	r.bytes(c.first[0][:])
+	r.bytes(c.first[1][:])
+	c.seen = r.varint()
+	if version != stateVersion || r.failed || len(r.b) > 0 {
+		return counters{}, 0, fmt.Errorf("%w: %d bytes", errState, len(b))
+	}
+	return c, gen, nil
+}
+
+// Counters of the specification.
+const (
+	maxGap     = 16384 // MAX_FCNT_GAP of LoRaWAN 1.0.3; 1.0.4 has none
+	maxRepeats = 15    // NbTrans is 15 at most
+	reserve    = 64    // FCntDown values reserved at a time
+	maxCounter = 1<<32 - 1
+)
+
+// verdict on an uplink's counter.
+type verdict uint8
+
+// Verdicts, best last.
+const (
+	badMIC   verdict = iota
+	tooFar           // skips more than the strict policy allows
+	replayed         // the MIC is right, the counter is used up
+	repeated         // the last frame again, byte by byte
+	restarted
+	accepted
+)
+
+// judge finds the full counter of a frame and whether it may be accepted. It
+// computes a MIC for each possible upper half, the likeliest first.
+func (s *session) judge(f *dataUp) (verdict, uint32) {
+	if s.dev.spec.CountersSize == 2 {
+		return s.judgeShort(f)
+	}
+	next := uint64(s.up)
+	forward := next&^0xffff | uint64(f.counter)
+	if forward < next {
+		forward += 1 << 16
+	}
+	if c := uint32(forward); forward < maxCounter && f.valid(s.nwkSKey, c) {
+		if s.dev.spec.StrictCounter && forward-next >= maxGap {
+			return tooFar, c
+		}
+		return accepted, c
+	}
+	if forward >= 1<<16 {
+		if c := uint32(forward - 1<<16); f.valid(s.nwkSKey, c) {
+			return s.judgeOld(f, c)
+		}
+		if c := uint32(f.counter); forward >= 1<<17 && f.valid(s.nwkSKey, c) {
+			return s.judgeOld(f, c)
+		}
+	}
+	// Out of step by a turn of the low half: the relaxed policy follows.
+	if c := forward + 1<<16; c < maxCounter && !s.dev.spec.StrictCounter && f.valid(s.nwkSKey, uint32(c)) {
+		return accepted, uint32(c)
+	}
+	return badMIC, 0
+}
+
+// judgeOld decides about a counter below the expected one.
+func (s *session) judgeOld(f *dataUp, c uint32) (verdict, uint32) {
+	switch {
+	case c == s.up-1 && f.mic == s.last:
+		return repeated, c
+	case c <= 1 && s.mayRestart() && f.mic != s.first[c]:
+		return restarted, c
+	}
+	return replayed, c
+}
+
+// judgeShort is judge for devices that count with 16 bits.
+func (s *session) judgeShort(f *dataUp) (verdict, uint32) {
+	c := uint32(f.counter)
+	if !f.valid(s.nwkSKey, c) {
+		return badMIC, 0
+	}
+	switch gap := f.counter - uint16(s.up); {
+	case s.up > 0 && gap >= 1<<15:
+		return s.judgeOld(f, c)
+	case s.dev.spec.StrictCounter && gap >= maxGap:
+		return tooFar, c
+	}
+	return accepted, c
+}
+
+// mayRestart tells whether the device may begin again at 0: an ABP device
+// that forgets its counters without power, unless the policy is strict. A
+// first frame that was seen before is a replay all the same.
+func (s *session) mayRestart() bool {
+	return s.dev.spec.Activation == ABP && !s.dev.spec.StrictCounter
+}
+
+// take makes c the last counter.
+func (s *session) take(f *dataUp, c uint32, now time.Time) {
+	s.up = c + 1
+	s.last = f.mic
+	if c < uint32(len(s.first)) {
+		s.first[c] = f.mic
+	}
+	s.seen = now.Unix()
+	s.repeats = 0
+}
+
+// reader decodes the store's records. After a failure it returns zeros.
+type reader struct {
+	b      []byte
+	failed bool
+}
+
+func (r *reader) byte() byte {
+	var b [1]byte
+	r.bytes(b[:])
+	return b[0]
+}
+
+func (r *reader) bytes(to []byte) {
+	if r.failed = r.failed || len(r.b) < len(to); !r.failed {
+		r.b = r.b[copy(to, r.b):]
+	}
+}
+
+func (r *reader) uvarint(limit uint64) uint64 {
+	v, n := binary.Uvarint(r.b)
+	if r.failed = r.failed || n <= 0 || v > limit; r.failed {
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if r.failed = r.failed || n <= 0; r.failed {
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// link adds s to the sessions of its address, unlink removes it.
+func (e *Edge) link(s *session) {
+	s.next = e.byAddr[s.addr]
+	e.byAddr[s.addr] = s
+}
+
+func (e *Edge) unlink(s *session) {
+	if s == nil {
+		return
+	}
+	for at, p := e.byAddr[s.addr], (*session)(nil); at != nil; p, at = at, at.next {
+		if at != s {
+			continue
+		}
+		switch {
+		case p != nil:
+			p.next = s.next
+		case s.next != nil:
+			e.byAddr[s.addr] = s.next
+		default:
+			delete(e.byAddr, s.addr)
+		}
+		s.next = nil
+		return
+	}
+}
+
+// sessions lists a device's sessions that may be in use.
+func (d *device) sessions() []*session {
+	return slices.DeleteFunc([]*session{d.active, d.pending}, func(s *session) bool { return s == nil })
+}

@@ -1,0 +1,118 @@
+package nsedge
+
+import (
+	"slices"
+
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
+)
+
+// Bounds of what may be stored about a device.
+const (
+	maxTags    = 64
+	maxTagSize = 256
+)
+
+// normalise fills in the defaults of a device, copies what the caller might
+// change later, and checks every field.
+func (e *Edge) normalise(d *Device) error {
+	d.Tags = slices.Clone(d.Tags)
+	if d.Class == "" {
+		d.Class = "A"
+	}
+	if d.CountersSize == 0 {
+		d.CountersSize = 4
+	}
+	if d.Encryption == "" {
+		d.Encryption = KeysAtNS
+	}
+	for _, check := range []func(*Device) error{e.checkIdentity, checkKeys, e.checkRadio, checkLimits} {
+		if err := check(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Edge) checkIdentity(d *Device) error {
+	switch {
+	case d.DevEUI == radio.EUI64{}:
+		return invalid("dev_eui", "it is missing or 0: 16 hex digits are wanted, as printed on the device")
+	case d.Activation != OTAA && d.Activation != ABP:
+		return invalid("activation", "%q is not OTAA or ABP", d.Activation)
+	case d.Encryption != KeysAtNS && d.Encryption != KeysAtApp:
+		return invalid("encryption", "%q is not NS (keys here) or APP (keys at the application)", d.Encryption)
+	case !slices.Contains([]string{"A", "B", "C"}, d.Class):
+		return invalid("dev_class", "%q is not A, B or C", d.Class)
+	}
+	d.Activation, d.Encryption = intern(d.Activation, OTAA, ABP), intern(d.Encryption, KeysAtNS, KeysAtApp)
+	d.Class = intern(d.Class, "A", "B", "C")
+	return nil
+}
+
+func checkKeys(d *Device) error {
+	session := d.DevAddr != nil && d.NwkSKey != nil
+	switch {
+	case d.Activation == ABP && d.DevAddr == nil:
+		return invalid("dev_addr", "an ABP device needs it: 8 hex digits")
+	case d.Activation == ABP && d.NwkSKey == nil:
+		return invalid("nwkskey", "an ABP device needs it: 32 hex digits")
+	case !session && (d.DevAddr != nil || d.NwkSKey != nil):
+		return invalid("nwkskey", "a session needs dev_addr and nwkskey: give both or none")
+	case d.Activation == OTAA && d.Encryption == KeysAtNS && d.AppKey == nil && !session:
+		return invalid("app_key", "an OTAA device with encryption NS needs it: 32 hex digits. Use encryption APP if the application holds the key")
+	}
+	return nil
+}
+
+func (e *Edge) checkRadio(d *Device) error {
+	if d.Band != "" {
+		if _, err := region.Lookup(d.Band); err != nil {
+			return invalid("band", "%v", err)
+		}
+	}
+	if d.RX1Delay < 0 || d.RX1Delay > 15 {
+		return invalid("rx1.delay", "%d s is not 0 (the region's default) to 15", d.RX1Delay)
+	}
+	switch a := d.ADR; {
+	case a.Mode != "" && !slices.Contains([]string{"on", "off", "static"}, a.Mode):
+		return invalid("adr.mode", "%q is not on, off or static", a.Mode)
+	case a.DataRate != nil && (*a.DataRate < 0 || *a.DataRate > 15):
+		return invalid("adr.datarate", "%d is not 0 to 15", *a.DataRate)
+	case a.TXPower != nil && (*a.TXPower < 0 || *a.TXPower > 15):
+		return invalid("adr.tx_power", "%d is not 0 to 15", *a.TXPower)
+	}
+	return nil
+}
+
+func checkLimits(d *Device) error {
+	if d.CountersSize != 2 && d.CountersSize != 4 {
+		return invalid("counters_size", "%d is not 2 or 4 (bytes)", d.CountersSize)
+	}
+	if d.CountersSize == 2 && d.CounterUp > 1<<16 {
+		return invalid("counter_up", "%d does not fit counters_size 2: 65536 is the most", d.CounterUp)
+	}
+	if len(d.Tags) > maxTags {
+		return invalid("tags", "%d tags, %d are allowed", len(d.Tags), maxTags)
+	}
+	for _, t := range d.Tags {
+		if len(t) > maxTagSize {
+			return invalid("tags", "a tag of %d bytes, %d are allowed", len(t), maxTagSize)
+		}
+	}
+	if g := d.Geolocation; g != nil {
+		switch {
+		case !(g.Lat >= -90 && g.Lat <= 90):
+			return invalid("geolocation.lat", "%v is not -90 to 90 degrees", g.Lat)
+		case !(g.Lng >= -180 && g.Lng <= 180):
+			return invalid("geolocation.lng", "%v is not -180 to 180 degrees", g.Lng)
+		case g.Precision < 0:
+			return invalid("geolocation.precision", "%d m is negative", g.Precision)
+		}
+	}
+	return nil
+}
+
+func invalid(field, format string, args ...any) error {
+	return refuse(CodeDeviceInvalid, field, format, args...)
+}

@@ -1,0 +1,327 @@
+package nsedge
+
+import (
+	"container/heap"
+	"errors"
+	"time"
+
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
+)
+
+// window is what the edge may send after one uplink: one downlink in one of
+// two slots. It opens with the uplink; at RX1's cut-off a frame goes out that
+// the device must have (ACK, MAC commands), at RX2's the window closes.
+type window struct {
+	hash  PacketHash
+	kind  windowKind
+	state windowState
+	dev   *device
+	s     *session // nil for joins and claims
+	r     *reception
+
+	up    radio.Uplink // the best copy
+	dr    int          // of the uplink
+	slots [2]slot
+	gap   uint32 // FCntDown that was announced
+
+	ack     bool     // the uplink was confirmed
+	must    bool     // the device wants a frame even if no AS answers
+	mac     int      // bytes of MAC commands that were due when it opened
+	flight  uint64   // ID of the last transmission
+	waiting *content // was taken, can't go yet
+	holding bool     // until the cut-off; else until its counter is safe
+	sentApp bool     // what was sent came from an AS
+	join    *joining // for joins
+
+	due   time.Time // of the next timer
+	index int       // in timers
+}
+
+type windowKind uint8
+
+const (
+	dataWindow windowKind = iota
+	joinWindow
+	claimWindow // opened by an AS, for the next uplink
+)
+
+type windowState uint8
+
+const (
+	beforeRX1 windowState = iota // RX1's cut-off has not passed
+	beforeRX2
+	sent
+	closed
+)
+
+// slot is one receive window of the device.
+type slot struct {
+	name   string
+	at     radio.Instant // start of the preamble
+	start  time.Time     // the same on the host clock
+	cutoff time.Time     // the last moment to send something
+	freq   radio.Hertz
+	dr     int
+	mod    radio.Modulation
+	power  radio.DBm
+	size   int   // largest FRMPayload without FOpts
+	err    error // why it can't be used
+}
+
+// keepClosed is how long a window is remembered, to tell a late answer by how
+// much.
+const keepClosed = time.Minute
+
+var (
+	errForced  = errors.New("rx2.force is set for the device")
+	errSilent  = errors.New("the region forbids transmissions there")
+	errDwell   = errors.New("the dwell time forbids this data rate")
+	errForeign = errors.New("another gateway heard the uplink")
+)
+
+// plan computes the slots of a window from its uplink.
+func (e *Edge) plan(w *window) {
+	d := e.cfg.Region.Delays()
+	rx1, rx2 := d.RX1, d.RX2
+	offset, dr2 := 0, -1
+	switch {
+	case w.kind == joinWindow:
+		rx1, rx2 = d.JoinAccept1, d.JoinAccept2
+	case w.s != nil:
+		if w.s.rxDelay > 0 {
+			rx1 = time.Duration(w.s.rxDelay) * time.Second
+			rx2 = rx1 + time.Second // LoRaWAN 1.0.4 §3.3.3
+		}
+		offset, dr2 = int(w.s.offset), int(w.s.rx2DR)
+	}
+	freq, dr, err := e.cfg.Region.RX1(w.up.Freq, w.dr, offset)
+	if err == nil && w.dev.spec.RX2Force && w.kind == dataWindow {
+		err = errForced
+	}
+	w.slots[0] = e.slot(w, "RX1", rx1, freq, dr, err)
+	freq, dr = e.cfg.Region.RX2()
+	if dr2 >= 0 {
+		dr = dr2
+	}
+	w.slots[1] = e.slot(w, "RX2", rx2, freq, dr, nil)
+}
+
+// probe stands for a frame of the greatest length.
+var probe [255]byte
+
+func (e *Edge) slot(w *window, name string, delay time.Duration, freq radio.Hertz, dr int, err error) slot {
+	s := slot{name: name, at: w.up.At.Add(delay), start: w.up.Time.Add(delay), freq: freq, dr: dr, err: err}
+	s.cutoff = s.start
+	if s.err == nil {
+		s.mod, s.err = e.cfg.Region.Downlink(dr)
+	}
+	if s.err == nil && !e.own(&w.up) {
+		s.err = errForeign
+	}
+	if s.err != nil {
+		return s
+	}
+	eirp, ok := e.cfg.Region.EIRP(freq)
+	if !ok {
+		s.err = errSilent
+		return s
+	}
+	s.power = eirp - radio.DBm(e.cfg.AntennaGain)
+	if s.size = e.cfg.Region.MaxPayload(dr, region.Version{}); s.size <= 0 && w.kind == dataWindow {
+		s.err = errDwell
+		return s
+	}
+	lead := e.air.Lead(radio.Downlink{At: s.at, Freq: freq, Mod: s.mod, Power: s.power, Payload: probe[:min(s.size+13, len(probe))]})
+	s.cutoff = s.start.Add(-lead - e.cfg.Margin)
+	return s
+}
+
+// open opens the windows after a data uplink and tells the AS.
+func (e *Edge) open(r *reception, f *dataUp, s *session) {
+	d := s.dev
+	if old := d.busy().win; old != nil {
+		e.closeWindow(old)
+	}
+	d.lastUp = r.first
+	if d.spec.BlockDownlink {
+		if f.confirmed() || f.has(ctrlADRACKReq) {
+			e.notice(Warning, CodeDownlinkBlocked, e.meta(d, s, r.hash, r.first.Gateway), "the device wants an answer, but its downlinks are blocked: clear block_downlink")
+		}
+		return
+	}
+	w := &window{hash: r.hash, dev: d, s: s, r: r, up: r.first, dr: e.dataRate(&r.first), gap: s.down, ack: f.confirmed(), index: -1}
+	e.plan(w)
+	w.mac = len(e.macDue(w, maxFOpts))
+	w.must = w.ack || f.has(ctrlADRACKReq)
+	at := w.usable()
+	if at < 0 {
+		e.noticef(Warning, CodeDownlinkNoWindow, e.meta(d, s, r.hash, r.first.Gateway), "the device can't be answered: RX1: %v; RX2: %v", w.slots[0].err, w.slots[1].err)
+		return
+	}
+	r.win, d.win = w, w
+	e.windows[w.hash] = w
+	e.arm(w, w.slots[0].cutoff)
+	if d.queued != nil && !e.fitsQueued(w) {
+		d.queued = nil
+	}
+	e.publish(&DownlinkRequest{
+		Meta:   e.meta(d, s, r.hash, r.first.Gateway),
+		TXTime: w.slots[at].start, Deadline: w.slots[at].cutoff,
+		Counter: s.down, MaxSize: max(w.slots[at].size-w.mac, 0),
+	})
+}
+
+// usable returns the first slot that can be used at all, or -1.
+func (w *window) usable() int {
+	for i := range w.slots {
+		if w.slots[i].err == nil {
+			return i
+		}
+	}
+	return -1
+}
+
+// hearAgain takes another copy into account.
+func (w *window) hearAgain(e *Edge, r *reception, u *radio.Uplink) {
+	if w.state != beforeRX1 || w.waiting != nil || u.SNR <= w.up.SNR || !e.own(u) {
+		return
+	}
+	dr := e.dataRate(u)
+	if dr < 0 {
+		return
+	}
+	w.up, w.dr = *u, dr
+	e.plan(w)
+	e.arm(w, w.slots[0].cutoff)
+}
+
+// closeWindow ends a window without sending. What waits in it is kept for the
+// next one if its AS wants that.
+func (e *Edge) closeWindow(w *window) {
+	if w.state >= sent {
+		return
+	}
+	w.state = closed
+	e.arm(w, time.Now().Add(keepClosed))
+	if w.kind == joinWindow && w.join.ready && !w.join.answered {
+		w.dev.busy().joining = false
+	}
+	if c := w.waiting; c != nil {
+		w.waiting = nil
+		e.tooLate(w, c)
+	}
+}
+
+// arm sets the window's next timer.
+func (e *Edge) arm(w *window, at time.Time) {
+	w.due = at
+	if w.index >= 0 {
+		heap.Fix(&e.timers, w.index)
+	} else {
+		heap.Push(&e.timers, w)
+	}
+}
+
+// expire lets every window act whose time has come.
+func (e *Edge) expire(now time.Time) {
+	for len(e.timers) > 0 && !e.timers[0].due.After(now) {
+		e.tick(e.timers[0])
+	}
+}
+
+// tick is a window's timer: the cut-off of RX1, that of RX2, or its end.
+func (e *Edge) tick(w *window) {
+	switch w.state {
+	case beforeRX1:
+		w.state = beforeRX2
+		e.arm(w, w.slots[1].cutoff)
+		e.cutoff(w)
+	case beforeRX2:
+		e.cutoff(w)
+		if w.state == beforeRX2 {
+			e.giveUp(w)
+		}
+	default:
+		heap.Remove(&e.timers, w.index)
+		delete(e.windows, w.hash)
+		delete(e.flights, w.flight)
+		if w.dev.traffic != nil && w.dev.win == w {
+			w.dev.win = nil
+		}
+	}
+}
+
+// cutoff sends what has to go out now.
+func (e *Edge) cutoff(w *window) {
+	switch {
+	case w.kind == claimWindow:
+	case w.waiting != nil:
+		e.flush(w)
+	case w.kind == joinWindow:
+	case w.dev.queued != nil:
+		c := w.dev.queued
+		w.dev.queued = nil
+		if err := e.send(w, c); err != nil {
+			e.failed(w, err)
+		}
+	}
+	if w.kind == dataWindow && w.state == beforeRX2 && w.waiting == nil && e.frameDue(w) {
+		if err := e.send(w, &content{}); err != nil {
+			e.log.Debug("bare frame not sent", "device", w.dev.spec.DevEUI, "err", err)
+		}
+	}
+}
+
+// frameDue tells whether a frame goes out even without an AS.
+func (e *Edge) frameDue(w *window) bool { return w.must || len(e.macDue(w, maxFOpts)) > 0 }
+
+// giveUp closes a window in which nothing was sent.
+func (e *Edge) giveUp(w *window) {
+	m := e.meta(w.dev, w.s, w.hash, w.up.Gateway)
+	switch {
+	case w.kind == claimWindow:
+	case w.kind == joinWindow:
+		e.joinExpired(w)
+	case e.frameDue(w):
+		e.notice(Error, CodeDownlinkFailed, m, "the frame that the device wants (ACK or MAC commands) could be sent neither in RX1 nor in RX2; it will ask again")
+	default:
+		e.notice(Warning, CodeDownlinkNoAnswer, m, "no application answered the downlink_request in time")
+	}
+	e.closeWindow(w)
+}
+
+// timers is a heap of windows by their next deadline.
+type timers []*window
+
+func (t timers) Len() int           { return len(t) }
+func (t timers) Less(i, j int) bool { return t[i].due.Before(t[j].due) }
+func (t timers) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].index, t[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (t *timers) Push(x any) {
+	w := x.(*window)
+	w.index = len(*t)
+	*t = append(*t, w)
+}
+
+// Pop implements heap.Interface.
+func (t *timers) Pop() any {
+	old := *t
+	w := old[len(old)-1]
+	old[len(old)-1] = nil
+	*t = old[:len(old)-1]
+	w.index = -1
+	return w
+}
+
+// wait is the time until the next deadline.
+func (t timers) wait(now time.Time) time.Duration {
+	if len(t) == 0 {
+		return time.Hour
+	}
+	return max(t[0].due.Sub(now), 0)
+}
