@@ -53,3 +53,10 @@ export async function createDevice (http, token, device) {
   if (response.status !== 201) throw new Error(`POST /devices answered ${response.status}: ${body}`)
   return JSON.parse(body).device
 }
+
+// listDevices returns all registered devices.
+export async function listDevices (http, token) {
+  const response = await fetch(`${http}/api/v1.0/devices?access_token=${token}&limit=300`, { signal: AbortSignal.timeout(10000) })
+  if (response.status !== 200) throw new Error(`GET /devices answered ${response.status}: ${await response.text()}`)
+  return (await response.json()).devices
+}
