@@ -1,0 +1,277 @@
+package concentrator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gatewayd/radio"
+	"gatewayd/radio/sx1250"
+)
+
+// Config says what is soldered to the chip and what it is to receive. The
+// zero values of all optional fields are sensible.
+type Config struct {
+	Radios      [2]Radio
+	ClockSource int  // the radio that clocks the chip, 0 or 1
+	FullDuplex  bool // the board receives while it transmits
+
+	Channels         [8]Channel // LoRa 125 kHz, all spreading factors
+	SpreadingFactors byte       // of these channels, bit 0 = SF5; 0 means all
+	Service          Service    // the one LoRa modem with a fixed spreading factor
+	FSK              FSKChannel
+	PrivateNetwork   bool // sync word 0x12 instead of 0x34
+	FineTimestamp    FineTimestamp
+
+	Firmware Firmware
+
+	// Reset pulses the chip's reset line, HoldReset leaves it asserted. Nil
+	// means that the line is not ours: then the chip must already be reset.
+	Reset     func(context.Context) error
+	HoldReset func() error
+
+	// Temperature of the board in degrees Celsius for the RSSI correction; it
+	// must not block. Nil, or an error, means 25.
+	Temperature func() (float64, error)
+
+	SPIHz int64         // clock; 0 means 8 MHz
+	Poll  time.Duration // between looks at the receive buffer; 0 means 2.5 ms
+
+	Log *slog.Logger // nil means none
+}
+
+// RadioType is the kind of radio chip.
+type RadioType uint8
+
+// Radio chips.
+const (
+	SX1250 RadioType = iota
+	SX1255
+	SX1257
+)
+
+// String is the chip's name.
+func (t RadioType) String() string {
+	switch t {
+	case SX1250:
+		return "SX1250"
+	case SX1255:
+		return "SX1255"
+	case SX1257:
+		return "SX1257"
+	}
+	return fmt.Sprintf("radio type %d", uint8(t))
+}
+
+// Radio is one of the two radios.
+type Radio struct {
+	Enable      bool
+	Type        RadioType
+	Freq        radio.Hertz // centre
+	SingleInput bool        // SX1250: only one side of the differential input is fed
+
+	RSSIOffset      radio.DB
+	RSSITemperature [5]float64 // coefficients of t^4 .. 1, divided by 65536
+
+	Transmit     bool
+	TXMin, TXMax radio.Hertz // allowed carrier frequencies
+	Gains        []Gain      // transmit power settings, in any order
+}
+
+// Gain is one transmit power setting of an SX1250 board.
+type Gain struct {
+	Power   radio.DBm // at the antenna connector
+	PA      bool      // external power amplifier on
+	Index   uint8     // SX1250 power index, 0 to 22
+	Digital uint8     // digital gain, 0 to 3
+	OffsetI int8      // DC offsets of the modulator
+	OffsetQ int8
+}
+
+// Channel is one receive channel: a radio and an offset from its centre.
+type Channel struct {
+	Enable bool
+	Radio  int
+	IF     radio.Hertz
+}
+
+// Service is the LoRa channel with one spreading factor and any bandwidth.
+type Service struct {
+	Channel
+	Bandwidth radio.Hertz // 125, 250 or 500 kHz
+	SF        uint8       // 5 to 12
+
+	Implicit         bool // frames without header; then the next three apply
+	ImplicitLength   uint8
+	ImplicitCodeRate uint8 // 1 to 4; 0 means 1
+	ImplicitCRC      bool
+}
+
+// FSKChannel is the FSK channel.
+type FSKChannel struct {
+	Channel
+	BitRate  int    // bits per second; 0 means 50 000
+	SyncWord []byte // 1 to 8 bytes; nil means C1 94 C1
+}
+
+// FineTimestamp selects what the demodulators stamp (SX1303 only).
+type FineTimestamp uint8
+
+// Fine time stamp modes: which spreading factors are demodulated twice.
+const (
+	FineTimestampOff FineTimestamp = iota
+	FineTimestampAllSF
+	FineTimestampHighCapacity // SF5 to SF10
+)
+
+const (
+	maxIF          = 800_000 // |IF| + bandwidth/2
+	defaultSPIHz   = 8_000_000
+	defaultPoll    = 2500 * time.Microsecond
+	defaultCelsius = 25
+)
+
+// withDefaults fills in what zero values mean.
+func (c Config) withDefaults() Config {
+	if c.SpreadingFactors == 0 {
+		c.SpreadingFactors = 0xFF
+	}
+	if c.FSK.BitRate == 0 {
+		c.FSK.BitRate = 50_000
+	}
+	if c.FSK.SyncWord == nil {
+		c.FSK.SyncWord = []byte{0xC1, 0x94, 0xC1}
+	}
+	if c.Service.ImplicitCodeRate == 0 {
+		c.Service.ImplicitCodeRate = 1
+	}
+	if c.SPIHz == 0 {
+		c.SPIHz = defaultSPIHz
+	}
+	if c.Poll == 0 {
+		c.Poll = defaultPoll
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// check reports the first setting that the chip can't do.
+func (c *Config) check() error {
+	if c.ClockSource < 0 || c.ClockSource > 1 {
+		return configError("ClockSource", c.ClockSource, "0 or 1")
+	}
+	if !c.Radios[c.ClockSource].Enable {
+		return configError("ClockSource", c.ClockSource, "that radio is not enabled; enable it or take the other one")
+	}
+	for i := range c.Radios {
+		if err := c.Radios[i].check(fmt.Sprintf("Radios[%d]", i)); err != nil {
+			return err
+		}
+	}
+	if err := c.checkChannels(); err != nil {
+		return err
+	}
+	if err := c.checkFSK(); err != nil {
+		return err
+	}
+	if c.SPIHz < 100_000 || c.SPIHz > 10_000_000 {
+		return configError("SPIHz", c.SPIHz, "100 kHz to 10 MHz")
+	}
+	if c.Poll < 100*time.Microsecond || c.Poll > time.Second {
+		return configError("Poll", c.Poll, "100 µs to 1 s")
+	}
+	return c.Firmware.checkLengths()
+}
+
+func (r *Radio) check(name string) error {
+	if !r.Enable {
+		if r.Transmit {
+			return configError(name+".Transmit", true, "that radio is not enabled")
+		}
+		return nil
+	}
+	if r.Type != SX1250 {
+		return configError(name+".Type", r.Type, "only the SX1250 is supported")
+	}
+	if _, err := sx1250.ImageArguments(r.Freq); err != nil {
+		return configError(name+".Freq", int64(r.Freq), err.Error())
+	}
+	if !r.Transmit {
+		return nil
+	}
+	if r.TXMin <= 0 || r.TXMax < r.TXMin {
+		return configError(name+".TXMin/TXMax", fmt.Sprint(int64(r.TXMin), "/", int64(r.TXMax)), "a range of carrier frequencies in Hz is needed")
+	}
+	if len(r.Gains) == 0 {
+		return configError(name+".Gains", "empty", "a radio that transmits needs at least one power setting")
+	}
+	return CheckGains(name, r.Gains)
+}
+
+// CheckGains reports an entry of a gain table that the radio can't do. See
+// [LintGains] for tables that are only odd.
+func CheckGains(name string, gains []Gain) error {
+	for i, g := range gains {
+		field := fmt.Sprintf("%s.Gains[%d]", name, i)
+		if g.Index > 22 {
+			return configError(field+".Index", g.Index, "0 to 22")
+		}
+		if g.Digital > 3 {
+			return configError(field+".Digital", g.Digital, "0 to 3")
+		}
+	}
+	return nil
+}
+
+// checkIF checks one receive channel of a bandwidth.
+func (c *Config) checkIF(name string, ch Channel, bw radio.Hertz) error {
+	if !ch.Enable {
+		return nil
+	}
+	if ch.Radio < 0 || ch.Radio > 1 || !c.Radios[ch.Radio].Enable {
+		return configError(name+".Radio", ch.Radio, "an enabled radio, 0 or 1")
+	}
+	if max(ch.IF, -ch.IF)+bw/2 > maxIF {
+		return configError(name+".IF", int64(ch.IF), fmt.Sprintf("|IF| + half the bandwidth (%d Hz) must not exceed %d Hz", bw, maxIF))
+	}
+	return nil
+}
+
+func (c *Config) checkChannels() error {
+	for i, ch := range c.Channels {
+		if err := c.checkIF(fmt.Sprintf("Channels[%d]", i), ch, 125_000); err != nil {
+			return err
+		}
+	}
+	s := &c.Service
+	if !s.Enable {
+		return nil
+	}
+	if _, ok := bandwidthCode(s.Bandwidth); !ok {
+		return configError("Service.Bandwidth", int64(s.Bandwidth), "125000, 250000 or 500000")
+	}
+	if s.SF < 5 || s.SF > 12 {
+		return configError("Service.SF", s.SF, "5 to 12")
+	}
+	if s.ImplicitCodeRate > 4 {
+		return configError("Service.ImplicitCodeRate", s.ImplicitCodeRate, "1 to 4")
+	}
+	return c.checkIF("Service", s.Channel, s.Bandwidth)
+}
+
+func (c *Config) checkFSK() error {
+	f := &c.FSK
+	if !f.Enable {
+		return nil
+	}
+	if f.BitRate < 500 || f.BitRate > 250_000 {
+		return configError("FSK.BitRate", f.BitRate, "500 to 250000")
+	}
+	if len(f.SyncWord) < 1 || len(f.SyncWord) > 8 {
+		return configError("FSK.SyncWord", fmt.Sprintf("%d bytes", len(f.SyncWord)), "1 to 8 bytes")
+	}
+	return c.checkIF("FSK", f.Channel, 125_000)
+}

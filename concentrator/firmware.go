@@ -1,0 +1,199 @@
+package concentrator
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"gatewayd/concentrator/reg"
+)
+
+// Firmware is what the chip's two microcontrollers run: the AGC's image
+// depends on the type of the radio that clocks the chip, the arbiter's
+// doesn't. Calibration is for the SX125x radios only. Each is 8192 bytes, in
+// the order in which they are written.
+//
+// The images are the vendor's and are no part of this project: [LoadFirmware]
+// reads them from a folder, [ImportFirmware] fills that folder from the
+// vendor's source tree.
+type Firmware struct {
+	AGC         []byte
+	ARB         []byte
+	Calibration []byte
+}
+
+// image is a known firmware image: the file in our folder, the file and the
+// array of the vendor's tree, and the SHA-256 of its bytes.
+type image struct {
+	File   string
+	Source string // below libloragw/src
+	Array  string
+	SHA256 string
+}
+
+// The known-good images are those of Lora-net/sx1302_hal 2.1.0.
+var (
+	agcSX1250 = image{"agc_fw_sx1250.bin", "agc_fw_sx1250.var", "agc_firmware_sx1250", "8f612e878b946b8c7cc59a5fc27ad33bb18ab92ad6e291d873f5d6bb7daae0d4"}
+	agcSX125x = image{"agc_fw_sx1257.bin", "agc_fw_sx1257.var", "agc_firmware_sx125x", "28d05612240627fb9e61ec43eba661e96d24805e1ce62b2d800c8461d400ae66"}
+	arbiter   = image{"arb_fw.bin", "arb_fw.var", "arb_firmware", "a6f542395e29cd258917f5948d1067ab18e3cf08ce5ee250e2caa08539f80fd0"}
+	calibrate = image{"cal_fw.bin", "cal_fw.var", "cal_firmware_sx125x", "48b381021068a760d53e6366094f51e35084097f272c801ba8b47e7226d68d44"}
+)
+
+func images() []image { return []image{agcSX1250, agcSX125x, arbiter, calibrate} }
+
+// howToImport ends every message about a missing or wrong image.
+const howToImport = "get the vendor's source tree (Lora-net/sx1302_hal, version 2.1.0) and run: gatewayd firmware import PATH-TO-sx1302_hal"
+
+// LoadFirmware reads the images for SX1250 radios from a folder and checks
+// their length and hash. The error names the file, what it is and what to do.
+func LoadFirmware(dir string) (Firmware, error) {
+	agc, err := agcSX1250.load(dir)
+	if err != nil {
+		return Firmware{}, err
+	}
+	arb, err := arbiter.load(dir)
+	if err != nil {
+		return Firmware{}, err
+	}
+	return Firmware{AGC: agc, ARB: arb}, nil
+}
+
+func (m image) load(dir string) ([]byte, error) {
+	path := filepath.Join(dir, m.File)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s is missing (SHA-256 %s): %s", ErrFirmware, path, m.SHA256, howToImport)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFirmware, err)
+	}
+	if err := m.check(data); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w; %s", ErrFirmware, path, err, howToImport)
+	}
+	return data, nil
+}
+
+func (m image) check(data []byte) error {
+	if len(data) != reg.MCUMemorySize {
+		return fmt.Errorf("has %d bytes, not %d", len(data), reg.MCUMemorySize)
+	}
+	if sum := fmt.Sprintf("%x", sha256.Sum256(data)); sum != m.SHA256 {
+		return fmt.Errorf("has SHA-256 %s, not the known %s", sum, m.SHA256)
+	}
+	return nil
+}
+
+// checkLengths accepts any image of the right length: the hash was checked
+// when it was loaded, and the emulated chip takes anything.
+func (f Firmware) checkLengths() error {
+	for _, x := range []struct {
+		name string
+		data []byte
+	}{{"Firmware.AGC", f.AGC}, {"Firmware.ARB", f.ARB}} {
+		if len(x.data) != reg.MCUMemorySize {
+			return configError(x.name, fmt.Sprintf("%d bytes", len(x.data)),
+				fmt.Sprintf("%d bytes are wanted; load them with LoadFirmware", reg.MCUMemorySize))
+		}
+	}
+	return nil
+}
+
+// EmulatedFirmware returns images that only the emulated chip accepts: they
+// run nothing. Their bytes differ from each other and from place to place, so
+// that a read-back that mixes something up is found.
+func EmulatedFirmware() Firmware {
+	fill := func(seed uint32) []byte {
+		data := make([]byte, reg.MCUMemorySize)
+		for i := range data {
+			seed = seed*1664525 + 1013904223
+			data[i] = byte(seed >> 24)
+		}
+		return data
+	}
+	return Firmware{AGC: fill(1), ARB: fill(2), Calibration: fill(3)}
+}
+
+// ImportFirmware extracts the images from the vendor's source tree into dir,
+// which is made if need be, and returns the files that it wrote. Nothing is
+// written unless every image is there and has its known hash.
+func ImportFirmware(halTree, dir string) ([]string, error) {
+	return importImages(images(), halTree, dir)
+}
+
+func importImages(list []image, halTree, dir string) ([]string, error) {
+	data := make([][]byte, len(list))
+	for i, m := range list {
+		path := filepath.Join(halTree, "libloragw", "src", m.Source)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s is no source tree of the vendor's library: %w", ErrFirmware, halTree, err)
+		}
+		if data[i], err = arrayBytes(text); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrFirmware, path, err)
+		}
+		if err := m.check(data[i]); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w; version 2.1.0 is wanted", ErrFirmware, path, err)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFirmware, err)
+	}
+	var done []string
+	for i, m := range list {
+		path := filepath.Join(dir, m.File)
+		if err := writeWhole(path, data[i]); err != nil {
+			return done, fmt.Errorf("%w: %w", ErrFirmware, err)
+		}
+		done = append(done, path)
+	}
+	return done, nil
+}
+
+// writeWhole replaces a file so that it is never there in part.
+func writeWhole(path string, data []byte) error {
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// arrayBytes returns the elements of the first array initialiser in a C
+// source: numbers between braces, separated by commas.
+func arrayBytes(text []byte) ([]byte, error) {
+	_, body, ok := bytes.Cut(text, []byte("{"))
+	if !ok {
+		return nil, errors.New("no array found: there is no opening brace")
+	}
+	body, _, ok = bytes.Cut(body, []byte("}"))
+	if !ok {
+		return nil, errors.New("the array does not end: there is no closing brace")
+	}
+	var out []byte
+	for _, element := range bytes.Split(body, []byte(",")) {
+		element = bytes.TrimSpace(element)
+		if len(element) == 0 {
+			continue // after the last comma
+		}
+		v, err := strconv.ParseUint(string(element), 0, 8)
+		if err != nil {
+			return nil, fmt.Errorf("element %d is no byte: %q", len(out), truncate(element))
+		}
+		out = append(out, byte(v))
+	}
+	return out, nil
+}
+
+func truncate(b []byte) []byte { return b[:min(len(b), 40)] }
+
+// Fingerprint is the start of an image's SHA-256, for logs.
+func Fingerprint(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}

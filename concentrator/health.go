@@ -1,0 +1,83 @@
+package concentrator
+
+import (
+	"fmt"
+	"time"
+
+	"gatewayd/concentrator/reg"
+)
+
+// healthPeriod is how often the chip is asked whether it still lives; that
+// costs four frames.
+const healthPeriod = 10 * time.Second
+
+// stickyLimit is how many successive equal, abnormal AGC states make a stall.
+const stickyLimit = 3
+
+// stalledAGC is the AGC status that was seen while reception was dead: a
+// gain change that never ends (field reports on the vendor's library).
+const stalledAGC = 0x14
+
+// health watches for a chip that answers on the bus but receives no more.
+type health struct {
+	next   time.Time
+	sticky int
+}
+
+// upkeep does what is needed now and then, and nothing otherwise: the
+// counter before it can wrap unseen, the health check, waiting reports.
+func (s *session) upkeep(now time.Time) error {
+	if now.Sub(s.clock.at) >= counterStale {
+		if err := s.lookAtCounter(); err != nil {
+			return err
+		}
+	}
+	if len(s.c.backlog) > 0 {
+		s.c.flushReports()
+	}
+	if s.health.next.IsZero() {
+		s.health.next = now.Add(healthPeriod)
+	}
+	if now.Before(s.health.next) {
+		return nil
+	}
+	s.health.next = now.Add(healthPeriod)
+	return s.checkHealth()
+}
+
+// checkHealth reads the enables and version (a chip that lost power has them
+// at reset values) and control and status of the microcontrollers.
+func (s *session) checkHealth() error {
+	r := s.drv.regs
+	common, err := r.read(reg.CommonGenGlobalEn.Addr(), 2)
+	if err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	if err := diagnose(common[1]); err != nil {
+		return fmt.Errorf("health: %w: %w", ErrStalled, err)
+	}
+	if reg.CommonGenGlobalEn.Get(common[0]) == 0 {
+		return fmt.Errorf("health: %w: reception is switched off (0x5605 = 0x%02X), as after a loss of power", ErrStalled, common[0])
+	}
+	agc, err := r.read(reg.AGCCtrlParityError.Addr(), 2)
+	if err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	arb, err := r.read(reg.ARBCtrlParityError.Addr(), 2)
+	if err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	agcParity, arbParity := reg.AGCCtrlParityError.Get(agc[0]) == 1, reg.ARBCtrlParityError.Get(arb[0]) == 1
+	if agcParity || arbParity {
+		return fmt.Errorf("health: %w: program memory damaged (AGC control 0x%02X, status 0x%02X; ARB control 0x%02X, status 0x%02X)",
+			ErrStalled, agc[0], agc[1], arb[0], arb[1])
+	}
+	if agc[1] != stalledAGC {
+		s.health.sticky = 0
+		return nil
+	}
+	if s.health.sticky++; s.health.sticky >= stickyLimit {
+		return fmt.Errorf("health: %w: the AGC status stays at 0x%02X", ErrStalled, agc[1])
+	}
+	return nil
+}

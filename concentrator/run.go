@@ -1,0 +1,212 @@
+package concentrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"gatewayd/concentrator/reg"
+	"gatewayd/radio"
+)
+
+// busyPoll is the pause after a look that found something.
+const busyPoll = 500 * time.Microsecond
+
+// pollErrorBudget is how many polls may fail in a row before the chip is
+// given up.
+const pollErrorBudget = 3
+
+// request is a Schedule call on its way to the loop.
+type request struct {
+	t      *transmission
+	answer chan error // holds one
+}
+
+// session is one run. All but requests, done and published belong to Run.
+type session struct {
+	c         *Concentrator
+	requests  chan request
+	done      chan struct{}
+	published atomic.Pointer[clock]
+
+	drv   *driver
+	clock *clock
+	tx    transmitters
+
+	partial    []byte // of the receive buffer, not yet decoded
+	empty      int    // looks at an empty buffer while something is partial
+	fifoErrors int    // in a row
+	pollErrors int    // in a row
+	broken     bool   // a transmitter is in an unknown state: only a reset helps
+	health     health
+}
+
+func newSession(c *Concentrator) *session {
+	return &session{
+		c: c, requests: make(chan request), done: make(chan struct{}), clock: &c.clock,
+		drv: &driver{cfg: &c.cfg, bus: c.bus, regs: newShadow(c.bus), log: c.cfg.Log},
+	}
+}
+
+// Run starts the chip and works until ctx ends (then it returns nil) or the
+// chip fails. On return everything that was scheduled has been reported, and
+// the chip is held in reset if the board can do that, also after a panic. Run
+// may be called again; only one runs at a time ([ErrRunning]).
+func (c *Concentrator) Run(ctx context.Context) (err error) {
+	s, err := c.begin()
+	if err != nil {
+		return err
+	}
+	defer c.end(s)
+	defer func() { err = s.stop(ctx, err) }()
+
+	begin, frames, octets := time.Now(), c.bus.frames.Load(), c.bus.bytes.Load()
+	if err := s.drv.start(ctx); err != nil {
+		return err
+	}
+	low, at, err := s.drv.counter()
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	s.clock.adopt(low, at)
+	s.publish()
+	c.stats.starts.Add(1)
+	c.stats.startNS.Store(uint64(time.Since(begin)))
+	c.stats.startFrames.Store(c.bus.frames.Load() - frames)
+	c.stats.startBytes.Store(c.bus.bytes.Load() - octets)
+	c.receiving(s)
+	return s.loop(ctx)
+}
+
+// loop is the life of the chip. Whatever has a moment is in next.
+func (s *session) loop(ctx context.Context) error {
+	poll := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wake := poll
+		if at, ok := s.due(); ok && at.Before(wake) {
+			wake = at
+		}
+		timer.Reset(time.Until(wake))
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-s.requests:
+			r.answer <- s.admit(r.t)
+		case <-timer.C:
+			s.late(time.Since(wake))
+		}
+		if err := s.transmit(); err != nil {
+			return err
+		}
+		if time.Until(poll) > 0 {
+			continue
+		}
+		busy, err := s.poll()
+		if err == nil {
+			err = s.upkeep(time.Now())
+		}
+		if err := s.tolerate(err); err != nil {
+			return err
+		}
+		poll = time.Now().Add(s.c.cfg.Poll)
+		if busy {
+			poll = time.Now().Add(busyPoll)
+		}
+	}
+}
+
+// tolerate forgives single failures of the bus while polling; the bus has
+// already repeated what can be repeated.
+func (s *session) tolerate(err error) error {
+	if err == nil {
+		s.pollErrors = 0
+		return nil
+	}
+	s.pollErrors++
+	if s.broken || !errors.Is(err, ErrTransfer) || s.pollErrors >= pollErrorBudget {
+		return err
+	}
+	s.c.cfg.Log.Warn("poll failed", "err", err)
+	return nil
+}
+
+func (s *session) late(d time.Duration) {
+	if n := uint64(max(d, 0)); n > s.c.stats.worstLateNS.Load() {
+		s.c.stats.worstLateNS.Store(n)
+	}
+}
+
+// lookAtCounter brings the clock up to date.
+func (s *session) lookAtCounter() error {
+	s.c.stats.counterReads.Add(1)
+	if err := s.drv.lookAtCounter(s.clock); err != nil {
+		return err
+	}
+	s.publish()
+	return nil
+}
+
+// publish makes the clock readable from other goroutines.
+func (s *session) publish() {
+	k := *s.clock
+	s.published.Store(&k)
+}
+
+// stop takes back what the transmitters have, reports it, and puts the chip
+// into reset. It runs on every way out of Run.
+func (s *session) stop(ctx context.Context, err error) error {
+	if s.tx.active != nil || s.tx.prepared != nil {
+		for chain := range 2 {
+			_ = s.clearTrigger(chain) // the reset below does it, if there is one
+		}
+	}
+	cause := error(radio.ErrStopped)
+	if err != nil {
+		cause = fmt.Errorf("%w: %w", radio.ErrStopped, err)
+	}
+	s.failAll(cause)
+	s.c.flushReports()
+	if s.c.cfg.HoldReset != nil {
+		if e := s.c.cfg.HoldReset(); e != nil {
+			err = errors.Join(err, fmt.Errorf("hold the chip in reset: %w", e))
+		}
+	} else {
+		// Without a reset line the modems are switched off, so that at least
+		// nothing is received into the void.
+		_ = s.drv.regs.put(reg.CommonGenGlobalEn, 0)
+	}
+	if errors.Is(err, ErrStalled) || errors.Is(err, ErrCounter) {
+		s.c.stats.stalls.Add(1)
+	}
+	if ctx.Err() != nil && err != nil && errors.Is(err, context.Cause(ctx)) {
+		return nil // the start was interrupted
+	}
+	return err
+}
+
+// report hands a Report up without waiting. What finds the channel full waits
+// in a backlog for the next one; that has a bound too.
+func (c *Concentrator) report(r radio.Report) {
+	if len(c.backlog) < reportQueue {
+		c.backlog = append(c.backlog, r)
+	} else {
+		c.stats.lostReports.Add(1)
+	}
+	c.flushReports()
+}
+
+func (c *Concentrator) flushReports() {
+	for len(c.backlog) > 0 {
+		select {
+		case c.reports <- c.backlog[0]:
+			c.backlog = c.backlog[1:]
+		default:
+			return
+		}
+	}
+	c.backlog = nil
+}

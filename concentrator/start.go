@@ -1,0 +1,327 @@
+package concentrator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gatewayd/concentrator/reg"
+	"gatewayd/radio"
+	"gatewayd/radio/sx1250"
+)
+
+// driver is the chip as one goroutine sees it: its bus, the copy of its
+// registers, and what it is to be.
+type driver struct {
+	cfg  *Config
+	bus  *bus
+	regs *shadow
+	log  *slog.Logger
+	eui  radio.EUI64
+}
+
+// step is one named part of the start; its name is in the error.
+type step struct {
+	name string
+	do   func(context.Context) error
+}
+
+// steps is the way from reset to reception, in the order of the vendor's
+// library. docs/concentrator.md tells what differs, and why.
+func (d *driver) steps() []step {
+	c := d.cfg
+	return []step{
+		{"pulse the reset line", d.pulseReset},
+		{"prove the reset", d.proveReset},
+		{"reset the radios", d.resetRadios},
+		{"clock from the radio", d.selectClock},
+		{"calibrate the radios", d.calibrateRadios},
+		{"set up radio A", func(ctx context.Context) error { return d.setUpRadio(ctx, 0) }},
+		{"set up radio B", func(ctx context.Context) error { return d.setUpRadio(ctx, 1) }},
+		{"hand the radios to the AGC", d.handOver},
+		{"time stamp mode", d.timestampMode},
+		{"pins", d.table(pins)},
+		{"amplifier tables", d.table(amplifiers)},
+		{"front end", d.table(frontEnd)},
+		{"channelizer", d.channelizer},
+		{"correlators", d.correlators},
+		{"demodulators", d.demodulators},
+		{"service modem", d.when(c.Service.Enable, d.serviceModem)},
+		{"FSK modem", d.when(c.FSK.Enable, d.fskModem)},
+		{"sync words", d.syncWords},
+		{"enable modems", d.enableModems},
+		{"load AGC firmware", func(context.Context) error { return d.load(agcMCU, c.Firmware.AGC) }},
+		{"configure AGC", d.configureAGC},
+		{"load ARB firmware", func(context.Context) error { return d.load(arbMCU, c.Firmware.ARB) }},
+		{"configure ARB", d.configureARB},
+		{"transmit path", d.table(transmitPath)},
+		{"pulse per second", d.pulsePerSecond},
+		{"LED", func(context.Context) error { return d.regs.put(reg.GPIOOutLOutValue, 1) }},
+		{"read the EUI", d.readEUI},
+	}
+}
+
+// start brings the chip from reset to reception.
+func (d *driver) start(ctx context.Context) error {
+	for _, s := range d.steps() {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := s.do(ctx); err != nil {
+			return fmt.Errorf("start: %s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+func (d *driver) when(on bool, do func(context.Context) error) func(context.Context) error {
+	if on {
+		return do
+	}
+	return func(context.Context) error { return nil }
+}
+
+// table is a step that writes fixed values.
+func (d *driver) table(values []setting) func(context.Context) error {
+	return func(context.Context) error {
+		for _, v := range values {
+			d.regs.set(v.field, v.value)
+		}
+		return d.regs.flush()
+	}
+}
+
+func (d *driver) pulseReset(ctx context.Context) error {
+	d.regs.reset()
+	if d.cfg.Reset == nil {
+		return nil
+	}
+	return d.cfg.Reset(ctx)
+}
+
+// proofBlocks are read once after the reset. They must show reset values, and
+// what they show is believed from then on: bursts may run over these bytes.
+var proofBlocks = []struct {
+	from reg.Addr
+	n    int
+}{
+	{0x5600, 0x08}, {0x5701, 0x03}, {0x5707, 0x0A}, {0x5780, 0x12}, {0x57C0, 0x01},
+	{0x5800, 0x18}, {0x5820, 0x3D}, {0x5860, 0x5B}, {0x5B00, 0x47}, {0x5B50, 0x16},
+}
+
+// canaries are registers that every running driver has changed: at their
+// reset values only after a reset.
+var canaries = []reg.Field{
+	reg.CommonGenGlobalEn, reg.CommonGenConcentratorModemEnable, reg.AGCRFEnARadio, reg.AGCRFEnBRadio,
+	reg.ClkSelClkdivEn, reg.CommonCtrl0Clk32RifCtrl,
+}
+
+// proveReset finds out that an SX1302 answers and that it was really reset: a
+// chip that still runs from before looks fine and receives nothing.
+func (d *driver) proveReset(context.Context) error {
+	version, err := d.regs.readByte(reg.CommonVersion.Addr())
+	if err != nil {
+		return err
+	}
+	if err := diagnose(version); err != nil {
+		return err
+	}
+	odd := 0
+	for _, b := range proofBlocks {
+		data, err := d.regs.read(b.from, b.n)
+		if err != nil {
+			return err
+		}
+		list, n := differences(b.from, data)
+		for _, text := range list {
+			d.log.Debug("register is not at its documented reset value", "register", text)
+		}
+		odd += n
+	}
+	for _, f := range canaries {
+		b, _ := reg.Lookup(f.Addr())
+		if d.regs.get(f) != f.Get(b.Reset) {
+			return fmt.Errorf("%w: %v is %d, %d after a reset: %s", ErrNotReset, f, d.regs.get(f), f.Get(b.Reset), d.resetAdvice())
+		}
+	}
+	if odd > 0 {
+		d.log.Warn("registers differ from their documented reset values", "bits", odd)
+	}
+	return d.regs.put(reg.GPIOOutLOutValue, 0)
+}
+
+func (d *driver) resetAdvice() string {
+	if d.cfg.Reset == nil {
+		return "no reset line is configured; configure the board's, or cut its power for 10 s"
+	}
+	return "the configured reset line does not reach the chip; check the board setting and its pin"
+}
+
+// diagnose judges the version register.
+func diagnose(version byte) error {
+	switch version {
+	case 0x10, 0x12:
+		return nil
+	case 0x00:
+		return fmt.Errorf("%w: the version register reads 0x00: the chip is without power or held in reset, or MISO is not connected; check the power-enable line, the reset line's level and the wiring", ErrNoChip)
+	case 0xFF:
+		return fmt.Errorf("%w: the version register reads 0xFF: nothing drives MISO; check that this is the right SPI device and chip select, and that SPI is enabled", ErrNoChip)
+	case 0x05:
+		return fmt.Errorf("%w: the version register reads 0x05, as of a chip that was never reset: check which pin the board resets it with; if that is right, cut the power for 10 s", ErrNotReset)
+	}
+	return fmt.Errorf("%w: the version register reads 0x%02X, not 0x10 or 0x12: not an SX1302/SX1303, or the SPI clock is too fast for the wiring", ErrNoChip, version)
+}
+
+// Times of a radio reset. The SX1250 wants its reset low for 100 µs at least
+// and is ready 3.5 ms later; the supply gets a little time before.
+const (
+	radioPowerTime = 5 * time.Millisecond
+	radioResetTime = time.Millisecond
+	radioReadyTime = 5 * time.Millisecond
+)
+
+// radioFields are the control bits of one radio.
+type radioFields struct {
+	enable, reset, kind reg.Field
+}
+
+var radioControl = [2]radioFields{
+	{reg.AGCRFEnARadio, reg.AGCRFEnARadioRst, reg.CommonCtrl0SX1261ModeRadioA},
+	{reg.AGCRFEnBRadio, reg.AGCRFEnBRadioRst, reg.CommonCtrl0SX1261ModeRadioB},
+}
+
+// resetRadio powers a radio and pulses its reset, active low on the SX1250.
+func (d *driver) resetRadio(ctx context.Context, n int) error {
+	r, f := d.regs, radioControl[n]
+	r.set(reg.CommonCtrl0Clk32RifCtrl, 0) // the chip's own clock drives the radio's SPI
+	powered := r.get(f.enable) == 1
+	for _, s := range []struct {
+		field reg.Field
+		value byte
+		wait  time.Duration
+	}{{f.enable, 1, 0}, {f.reset, 1, radioPowerTime}, {f.reset, 0, radioResetTime}, {f.reset, 1, radioReadyTime}} {
+		if powered && s.value == 1 && s.wait != radioReadyTime {
+			continue // already on and out of reset
+		}
+		if err := r.put(s.field, s.value); err != nil {
+			return err
+		}
+		if err := pause(ctx, s.wait); err != nil {
+			return err
+		}
+	}
+	return r.put(f.kind, flag(d.cfg.Radios[n].Type == SX1250))
+}
+
+func (d *driver) resetRadios(ctx context.Context) error {
+	for n := range d.cfg.Radios {
+		if !d.cfg.Radios[n].Enable {
+			continue
+		}
+		if err := d.resetRadio(ctx, n); err != nil {
+			return fmt.Errorf("radio %c: %w", 'A'+n, err)
+		}
+	}
+	return nil
+}
+
+func (d *driver) selectClock(context.Context) error {
+	r := d.regs
+	r.set(reg.ClkSelClkRadioA, flag(d.cfg.ClockSource == 0))
+	r.set(reg.ClkSelClkRadioB, flag(d.cfg.ClockSource == 1))
+	if err := r.flush(); err != nil {
+		return err
+	}
+	if err := r.put(reg.ClkSelClkdivEn, 1); err != nil {
+		return err
+	}
+	return r.put(reg.CommonCtrl0Clk32RifCtrl, 1)
+}
+
+// calibrateRadios takes the front end from the AGC for as long as it lasts.
+func (d *driver) calibrateRadios(ctx context.Context) error {
+	r := d.regs
+	if err := r.put(reg.AGCCtrlForceHostFE, 1); err != nil {
+		return err
+	}
+	r.set(reg.AGCRFEnAPA, 0)
+	r.set(reg.AGCRFEnALNA, 0)
+	if err := r.flush(); err != nil {
+		return err
+	}
+	for n, c := range d.cfg.Radios {
+		if !c.Enable {
+			continue
+		}
+		if err := sx1250.New(radioPort{d.bus, n}).CalibrateImage(ctx, c.Freq); err != nil {
+			return fmt.Errorf("radio %c: %w", 'A'+n, err)
+		}
+	}
+	return r.put(reg.AGCCtrlForceHostFE, 0)
+}
+
+func (d *driver) setUpRadio(ctx context.Context, n int) error {
+	c := d.cfg.Radios[n]
+	if !c.Enable {
+		return nil
+	}
+	if err := d.resetRadio(ctx, n); err != nil {
+		return err
+	}
+	return sx1250.New(radioPort{d.bus, n}).SetUp(ctx, c.Freq, c.SingleInput)
+}
+
+// handOver clocks the chip from the radio again; then the AGC owns the radios.
+func (d *driver) handOver(ctx context.Context) error {
+	if err := d.selectClock(ctx); err != nil {
+		return err
+	}
+	return d.regs.put(reg.CommonCtrl0HostRadioCtrl, 0)
+}
+
+func (d *driver) pulsePerSecond(context.Context) error {
+	if err := d.regs.put(reg.TimestampGPSCtrlGPSEn, 1); err != nil {
+		return err
+	}
+	return d.regs.put(reg.TimestampGPSCtrlGPSPol, 1)
+}
+
+// readOTP reads one byte of the one-time programmable memory.
+func (d *driver) readOTP(at byte) (byte, error) {
+	if err := d.regs.put(reg.OTPByteAddr, at); err != nil {
+		return 0, err
+	}
+	return d.regs.readByte(reg.OTPRdData.Addr())
+}
+
+func (d *driver) readEUI(context.Context) error {
+	if d.eui != (radio.EUI64{}) {
+		return nil // it doesn't change
+	}
+	var eui radio.EUI64
+	for i := range eui {
+		b, err := d.readOTP(byte(i))
+		if err != nil {
+			return err
+		}
+		eui[i] = b
+	}
+	d.eui = eui
+	return nil
+}
+
+// pause waits d or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,296 @@
+package concentrator
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gatewayd/concentrator/reg"
+	"gatewayd/radio"
+)
+
+// phase is where the active transmission is.
+type phase uint8
+
+const (
+	armed phase = iota + 1
+	emitting
+)
+
+const (
+	startCheck = 300 * time.Microsecond // after the first preamble symbol, to see that it runs
+	startLimit = 3 * time.Millisecond   // by then it must
+	endCheck   = 200 * time.Microsecond // after the computed end
+	endLimit   = 50 * time.Millisecond
+	endPoll    = time.Millisecond
+	// armMargin is the least time that must be left to the trigger when the
+	// payload has not yet been written.
+	armMargin = 100 * time.Microsecond
+)
+
+// transmitters is the queue of what is to be sent and the one transmission
+// that the chip has. The two chains never send at once: they share the AGC's
+// mailbox and, on most boards, the antenna.
+type transmitters struct {
+	queue    []*transmission // by time
+	prepared *transmission   // whose settings are in the chip: the head of the queue, or nil
+	active   *transmission
+	phase    phase
+	checkAt  ticks // when the active one is looked at next
+}
+
+// status bytes of the transmitter.
+type txStatus byte
+
+func (s txStatus) free() bool      { return s == 0x80 }
+func (s txStatus) scheduled() bool { return s == 0x91 || s == 0x92 }
+func (s txStatus) emitting() bool {
+	return s == 0x30 || s == 0x50 || s == 0x60 || s == 0x70
+}
+
+// admit decides about a request at the present moment.
+func (s *session) admit(t *transmission) error {
+	if time.Since(s.clock.at) > freshClock {
+		if err := s.lookAtCounter(); err != nil {
+			return err
+		}
+	}
+	now := s.clock.now(time.Now())
+	lead := s.c.Lead(t.d)
+	left := (t.at - now).duration()
+	switch {
+	case left < lead:
+		return fmt.Errorf("%w: %v before its start at %d, %v is needed", radio.ErrTooLate, left.Round(time.Microsecond), t.d.At, lead.Round(time.Microsecond))
+	case left > horizon:
+		return fmt.Errorf("%w: %v before its start, at most %v", radio.ErrTooEarly, left.Round(time.Millisecond), horizon)
+	case len(s.tx.queue) >= txQueue:
+		return fmt.Errorf("%w: %w: %d transmissions wait", radio.ErrCollision, ErrQueueFull, len(s.tx.queue))
+	}
+	for _, o := range s.tx.all() {
+		if t.conflict(o, lead, s.c.Lead(o.d)) || o == s.tx.active && t.at < o.at {
+			return fmt.Errorf("%w: downlink %d holds the transmitter from %d to %d, this one wants %d to %d",
+				radio.ErrCollision, o.d.ID, o.at.instant(), o.end.instant(), t.at.instant(), t.end.instant())
+		}
+	}
+	t.d.Payload = slices.Clone(t.d.Payload)
+	i, _ := slices.BinarySearchFunc(s.tx.queue, t, func(a, b *transmission) int { return int(max(min(a.at-b.at, 1), -1)) })
+	s.tx.queue = slices.Insert(s.tx.queue, i, t)
+	return nil
+}
+
+// all lists the active and the waiting transmissions.
+func (x *transmitters) all() []*transmission {
+	if x.active == nil {
+		return x.queue
+	}
+	return append([]*transmission{x.active}, x.queue...)
+}
+
+// due returns the host time at which transmit has something to do; ok is
+// false when nothing is on the way.
+func (s *session) due() (at time.Time, ok bool) {
+	x := &s.tx
+	switch {
+	case x.active != nil:
+		return s.clock.host(x.checkAt), true
+	case len(x.queue) == 0:
+		return at, false
+	case x.prepared != x.queue[0]:
+		return time.Now(), true
+	}
+	return s.clock.host(x.queue[0].at).Add(-armAhead), true
+}
+
+// transmit does what is due now.
+func (s *session) transmit() error {
+	x := &s.tx
+	for {
+		at, ok := s.due()
+		if !ok || time.Until(at) > 0 {
+			return nil
+		}
+		var err error
+		switch {
+		case x.active == nil && x.prepared != x.queue[0]:
+			x.prepared = x.queue[0]
+			err = s.prepare(x.prepared)
+		case x.active == nil:
+			err = s.arm()
+		default:
+			err = s.check()
+		}
+		if err != nil {
+			s.broken = true
+			return err
+		}
+	}
+}
+
+// arm gives the head of the queue to the chip: payload, trigger, and the
+// proof that the trigger was set in time. A trigger set a tick too late would
+// fire 134 s later, so it is taken back at once.
+func (s *session) arm() error {
+	x := &s.tx
+	t := x.queue[0]
+	x.queue = x.queue[1:]
+	x.prepared = nil
+	if time.Since(s.clock.at) > counterStale/2 {
+		if err := s.lookAtCounter(); err != nil {
+			s.fail(t, err)
+			return err
+		}
+	}
+	left := (t.trigger - s.clock.now(time.Now())).duration()
+	if need := s.drv.bus.cost(armFrames-2, armBytes+len(t.d.Payload)) + armMargin; left < need {
+		s.fail(t, fmt.Errorf("%w: %v to the trigger when the bus was free, %v is needed", radio.ErrTooLate, left, need))
+		return nil
+	}
+	err := s.writeTrigger(t)
+	if err == nil {
+		err = s.confirm(t)
+	}
+	if err != nil {
+		taken := s.clearTrigger(t.chain)
+		s.fail(t, err)
+		if errors.Is(err, radio.ErrTooLate) {
+			return taken
+		}
+		return err
+	}
+	x.active, x.phase = t, armed
+	x.checkAt = t.at + ticksIn(startCheck)
+	return nil
+}
+
+// confirm re-reads the counter after the trigger was set.
+func (s *session) confirm(t *transmission) error {
+	low, at, err := s.drv.counter()
+	if err != nil {
+		return err
+	}
+	s.c.stats.counterReads.Add(1)
+	if err := s.clock.sample(low, at); err != nil {
+		return err
+	}
+	t.report.Armed = s.clock.ticks.instant()
+	if s.clock.ticks < t.trigger {
+		return nil
+	}
+	// The moment has passed. If it was set in time the transmitter runs.
+	status, err := s.status(t.chain)
+	if err != nil {
+		return err
+	}
+	if status.emitting() {
+		return nil
+	}
+	return fmt.Errorf("%w: the trigger for %d was set, the counter read back %d µs later",
+		radio.ErrTooLate, t.trigger.instant(), (s.clock.ticks-t.trigger)/ticksPerMicrosecond)
+}
+
+// check looks at the active transmission when it should have started, and
+// when it should have ended.
+func (s *session) check() error {
+	x := &s.tx
+	t := x.active
+	now := s.clock.now(time.Now())
+	status, err := s.status(t.chain)
+	if err != nil {
+		return err
+	}
+	switch {
+	case status.free() && now >= t.end:
+		t.report.Started, t.report.Ended = t.d.At, (t.end - ticksPerMicrosecond).instant()
+		return s.finish(nil)
+	case x.phase == armed && status.emitting():
+		t.report.Started = t.d.At
+		x.phase = emitting
+		x.checkAt = t.end + ticksIn(endCheck)
+	case status.free() && x.phase == emitting:
+		return s.finish(fmt.Errorf("%w: it was free at %d, before the end at %d", ErrTransmitter, now.instant(), t.end.instant()))
+	case x.phase == armed && now > t.at+ticksIn(startLimit):
+		return s.finish(fmt.Errorf("%w: its state is 0x%02X %v after the start", ErrNotStarted, byte(status), (now - t.at).duration()))
+	case now > t.end+ticksIn(endLimit):
+		return s.finish(fmt.Errorf("%w: its state is 0x%02X %v after the end", ErrTransmitter, byte(status), (now - t.end).duration()))
+	default:
+		x.checkAt = now + ticksIn(endPoll)
+	}
+	return nil
+}
+
+// finish takes the trigger back, so that it can't fire again when the counter
+// comes round, and reports.
+func (s *session) finish(fate error) error {
+	t := s.tx.active
+	s.tx.active = nil
+	err := s.clearTrigger(t.chain)
+	if fate != nil {
+		s.fail(t, fate)
+		return err
+	}
+	s.c.stats.sent.Add(1)
+	s.c.report(t.report)
+	return err
+}
+
+// fail reports a transmission that was not on the air, or not whole.
+func (s *session) fail(t *transmission, err error) {
+	if errors.Is(err, radio.ErrTooLate) {
+		s.c.stats.tooLate.Add(1)
+	} else {
+		s.c.stats.txFailed.Add(1)
+	}
+	t.report.Err = fmt.Errorf("transmit downlink %d: %w", t.d.ID, err)
+	s.c.report(t.report)
+}
+
+// failAll reports everything that was on its way: the chip stops.
+func (s *session) failAll(cause error) {
+	for _, t := range s.tx.all() {
+		s.fail(t, cause)
+	}
+	s.tx = transmitters{}
+}
+
+func (s *session) status(chain int) (txStatus, error) {
+	v, err := s.drv.regs.readByte(reg.TXFsmStatusTX.Chain(chain).Addr())
+	return txStatus(v), err
+}
+
+func (s *session) clearTrigger(chain int) error {
+	r := s.drv.regs
+	r.setByte(reg.TXTrigImmediate.Chain(chain).Addr(), 0)
+	return r.flush()
+}
+
+// writeTrigger writes payload, trigger time and trigger.
+func (s *session) writeTrigger(t *transmission) error {
+	r := s.drv.regs
+	payload, buffer := t.d.Payload, reg.TXBuffer0
+	if t.chain == 1 {
+		buffer = reg.TXBuffer1
+	}
+	if t.fsk != nil {
+		payload = append([]byte{byte(len(payload))}, payload...)
+	}
+	open := reg.TXCtrlWriteBuffer.Chain(t.chain)
+	if err := r.put(open, 1); err != nil {
+		return err
+	}
+	if err := s.drv.bus.write(buffer, payload); err != nil {
+		return err
+	}
+	if err := r.put(open, 0); err != nil {
+		return err
+	}
+	at := s.clock.trigger(t.trigger)
+	first := reg.TXTrigImmediate.Chain(t.chain).Addr()
+	for i, v := range []byte{0, byte(at >> 24), byte(at >> 16), byte(at >> 8), byte(at)} {
+		r.setByte(first+reg.Addr(i), v)
+	}
+	if err := r.flush(); err != nil {
+		return err
+	}
+	return r.put(reg.TXTrigDelayed.Chain(t.chain), 1)
+}
