@@ -105,12 +105,8 @@ func TestTheVendorsLibrarySeesWhatItSawOnItsEmulator(t *testing.T) {
 	for name, r := range runs {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := newPlayer(t, r)
-				for _, l := range startOf(runs, name) {
-					if !strings.HasPrefix(l, "#") {
-						p.line(l)
-					}
-				}
+				p := newPlayer(t, r, Config{})
+				p.play(startOf(runs, name))
 				for _, l := range r.trace {
 					p.line(l)
 				}
@@ -127,21 +123,35 @@ type player struct {
 	run  *run
 	got  bytes.Buffer
 	step int
+	sent func() // called after each transmission was asked for
 }
 
-func newPlayer(t *testing.T, r *run) *player {
+func newPlayer(t *testing.T, r *run, cfg Config) *player {
 	eui, err := radio.ParseEUI64(r.Emulator.EUI)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &player{t: t, run: r, step: -1}
-	p.chip, err = New(Config{EUI: eui, Model: r.Emulator.Model, CounterStart: r.Emulator.Ticks, Violation: func(err error) { t.Errorf("step %d: %v", p.step, err) }})
+	cfg.EUI, cfg.Model, cfg.CounterStart = eui, r.Emulator.Model, r.Emulator.Ticks
+	if cfg.Violation == nil {
+		cfg.Violation = func(err error) { t.Errorf("step %d: %v", p.step, err) }
+	}
+	p.chip, err = New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.chip.Close)
 	p.chip.Trace(&p.got)
 	return p
+}
+
+// play replays lines without their steps.
+func (p *player) play(lines []string) {
+	for _, l := range lines {
+		if !strings.HasPrefix(l, "#") {
+			p.line(l)
+		}
+	}
 }
 
 func (p *player) line(l string) {
@@ -197,6 +207,9 @@ func (p *player) prepare() {
 func (p *player) endStep() {
 	if p.step < 0 || p.run.Steps[p.step].TXBlock == "" {
 		return
+	}
+	if p.sent != nil {
+		p.sent()
 	}
 	s := p.run.Steps[p.step]
 	want, _ := hex.DecodeString(s.TXBlock)

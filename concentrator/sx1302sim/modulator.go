@@ -39,17 +39,12 @@ func (c *Chip) modulated(chain int) (f air.Frame, carrier bool, err error) {
 	return f, false, err
 }
 
-// synthesised is the frequency of a word in steps of 32 MHz / 2^18 = 122 Hz.
-// Hosts round down to a step; the multiple of 100 Hz, the grid of LoRaWAN
-// frequencies, within that step is taken for the frequency that was meant: a
-// crystal is off by more than that.
+// synthesised is the frequency or deviation that a word in steps of
+// 32 MHz / 2^18 = 122 Hz stands for. Hosts round down to a step; each step
+// holds a multiple of 100 Hz, the grid of LoRaWAN frequencies, and the first
+// one is taken for what was meant: a crystal is off by more than that.
 func synthesised(word float64) radio.Hertz {
-	const step = 32e6 / (1 << 18)
-	low := word * step
-	if grid := math.Ceil(low/100) * 100; grid < low+step {
-		return radio.Hertz(grid)
-	}
-	return radio.Hertz(math.Round(low))
+	return radio.Hertz(math.Ceil(word*32e6/(1<<18)/100) * 100)
 }
 
 func (c *Chip) loraFrame(chain int) (radio.Modulation, []byte, error) {
@@ -88,7 +83,7 @@ func (c *Chip) fskFrame(chain int) (radio.Modulation, []byte, error) {
 	get := func(x reg.Field) byte { return c.file.get(x.Chain(chain)) }
 	m := radio.FSK{
 		BitRate:   bitRateOf(c.file.word(reg.TXFSKBitRateMSB.Chain(chain), reg.TXFSKBitRateLSB.Chain(chain))),
-		Deviation: radio.Hertz(c.file.word(reg.TXRffeIFFreqDevH.Chain(chain), reg.TXRffeIFFreqDevL.Chain(chain))) * 1000,
+		Deviation: synthesised(float64(c.file.word(reg.TXRffeIFFreqDevH.Chain(chain), reg.TXRffeIFFreqDevL.Chain(chain)))),
 		Preamble:  uint16(c.file.word(reg.TXFSKPreambleSizeMSB.Chain(chain), reg.TXFSKPreambleSizeLSB.Chain(chain))),
 		NoCRC:     get(reg.TXFSKCfg0CRCEn) == 0,
 	}
