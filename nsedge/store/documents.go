@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -17,16 +19,22 @@ func (s *Store) Put(bucket string, key, value []byte) error {
 }
 
 // PutAll stores documents in one transaction: all or none of them are there
-// after a failure. It is the way to import many.
+// after a failure. It is the way to import many. Of two with the same key the
+// later one stays. The slices may be reused for the next document.
 func (s *Store) PutAll(bucket string, documents iter.Seq2[[]byte, []byte]) error {
+	var sorted []document // bbolt takes minutes for many in random order
+	for k, v := range documents {
+		sorted = append(sorted, newDocument(k, v))
+	}
+	slices.SortStableFunc(sorted, func(a, b document) int { return bytes.Compare(a.key, b.key) })
 	err := s.update(func(tx *bbolt.Tx) error {
 		b, err := tx.Bucket(bucketDocuments).CreateBucketIfNotExists([]byte(bucket))
 		if err != nil {
 			return err
 		}
-		for k, v := range documents {
-			if err := b.Put(k, v); err != nil {
-				return fmt.Errorf("key %x: %w", k, err)
+		for _, d := range sorted {
+			if err := b.Put(d.key, d.value); err != nil {
+				return fmt.Errorf("key %x: %w", d.key, err)
 			}
 		}
 		return nil
@@ -79,6 +87,12 @@ func (s *Store) Each(bucket string, f func(key, value []byte) error) error {
 
 type document struct{ key, value []byte }
 
+// newDocument copies.
+func newDocument(k, v []byte) document {
+	both := append(append(make([]byte, 0, len(k)+len(v)), k...), v...)
+	return document{both[:len(k):len(k)], both[len(k):]}
+}
+
 // chunk copies the next documents after a key.
 func (s *Store) chunk(bucket string, after []byte) ([]document, error) {
 	var chunk []document
@@ -92,8 +106,7 @@ func (s *Store) chunk(bucket string, after []byte) ([]document, error) {
 			}
 		}
 		for ; k != nil && len(chunk) < eachChunk; k, v = c.Next() {
-			both := append(append(make([]byte, 0, len(k)+len(v)), k...), v...)
-			chunk = append(chunk, document{both[:len(k):len(k)], both[len(k):]})
+			chunk = append(chunk, newDocument(k, v))
 		}
 	})
 	return chunk, err
