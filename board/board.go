@@ -20,7 +20,7 @@ import (
 
 	"periph.io/x/conn/v3/physic"
 
-	"gatewayd/radio"
+	"gatewayd/concentrator"
 )
 
 // Pin is a line of the Raspberry Pi's header by its BCM number. 0 is none:
@@ -49,48 +49,13 @@ type Board struct {
 	SX1261Reset Pin // active low; the radio for listen-before-talk
 	GNSSReset   Pin
 
-	Radios      [2]Radio
+	// Radios are the front ends with their gain tables; what depends on the
+	// region (centre frequencies, allowed carriers) is zero.
+	Radios      [2]concentrator.Radio
 	ClockSource int // the radio whose oscillator clocks the chip
-	Gains       []Gain
 
 	Thermometers []uint16 // I2C addresses to look for an STTS751 at
 	GNSS         GNSS
-}
-
-// RadioKind names a radio chip.
-type RadioKind uint8
-
-// Radio chips.
-const (
-	SX1250 RadioKind = iota
-	SX1255
-	SX1257
-)
-
-// String is the chip's name.
-func (k RadioKind) String() string { return [...]string{"SX1250", "SX1255", "SX1257"}[k] }
-
-// Radio is one of the two front ends.
-type Radio struct {
-	Kind        RadioKind
-	Transmits   bool
-	SingleInput bool         // else differential
-	RSSIOffset  radio.DB     // added to what the chip reports
-	RSSITemp    Coefficients // temperature correction of the same
-}
-
-// Coefficients of the polynomial that corrects RSSI by temperature:
-// A t^4 + B t^3 + C t^2 + D t + E with t in degrees Celsius, as the vendor's
-// configuration files name them.
-type Coefficients struct{ A, B, C, D, E float64 }
-
-// Gain is one entry of the transmit gain table of an SX1250 board: with the
-// power amplifier on or off and this power index, Power leaves the antenna
-// connector.
-type Gain struct {
-	Power radio.DBm
-	PA    uint8 // 0 or 1
-	Index uint8 // 0 to 22
 }
 
 // GNSS is the satellite receiver on the board.
@@ -133,14 +98,16 @@ func Lookup(name string) (Board, error) {
 // sx1250Pair is what nearly every SX1302 board has: two SX1250, transmission
 // on radio 0. The offset and the coefficients are those of the vendor's
 // configuration files for 868 and 915 MHz.
-func sx1250Pair(singleInput bool) [2]Radio {
-	r := Radio{
-		Kind:        SX1250,
-		SingleInput: singleInput,
-		RSSIOffset:  -215.4,
-		RSSITemp:    Coefficients{C: 20.41, D: 2162.56},
+func sx1250Pair(singleInput bool, gains []concentrator.Gain) [2]concentrator.Radio {
+	r := concentrator.Radio{
+		Enable:          true,
+		Type:            concentrator.SX1250,
+		SingleInput:     singleInput,
+		RSSIOffset:      -215.4,
+		RSSITemperature: [5]float64{0, 0, 20.41, 2162.56, 0},
 	}
 	tx := r
-	tx.Transmits = true
-	return [2]Radio{tx, r}
+	tx.Transmit = true
+	tx.Gains = gains
+	return [2]concentrator.Radio{tx, r}
 }

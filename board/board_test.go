@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"gatewayd/board"
+	"gatewayd/concentrator"
 )
 
 // each runs f for every board.
@@ -27,22 +28,18 @@ func each(t *testing.T, f func(t *testing.T, b board.Board)) {
 // another power than it reports.
 func TestGainTablesRise(t *testing.T) {
 	each(t, func(t *testing.T, b board.Board) {
-		if len(b.Gains) == 0 || len(b.Gains) > 16 {
-			t.Fatalf("%d entries, the chip's firmware takes 1 to 16", len(b.Gains))
-		}
-		for i, g := range b.Gains {
-			if g.PA > 1 || g.Index > 22 {
-				t.Errorf("entry %d: %+v: an SX1250 has PA 0 or 1 and index 0 to 22", i, g)
-			}
-			if i == 0 {
+		for i, r := range b.Radios {
+			if !r.Transmit {
 				continue
 			}
-			p := b.Gains[i-1]
-			if g.Power <= p.Power {
-				t.Errorf("entry %d: %v dBm after %v dBm", i, g.Power, p.Power)
+			if n := len(r.Gains); n == 0 || n > 16 {
+				t.Errorf("radio %d: %d entries, the chip's firmware takes 1 to 16", i, n)
 			}
-			if int(g.PA)*100+int(g.Index) <= int(p.PA)*100+int(p.Index) {
-				t.Errorf("entry %d: more power with setting %d.%d after %d.%d", i, g.PA, g.Index, p.PA, p.Index)
+			if err := concentrator.CheckGains("Gains", r.Gains); err != nil {
+				t.Error(err)
+			}
+			for _, odd := range concentrator.LintGains(r.Gains) {
+				t.Errorf("radio %d: %s", i, odd)
 			}
 		}
 	})
@@ -65,10 +62,10 @@ func TestEachBoardIsComplete(t *testing.T) {
 		}
 		transmits := 0
 		for _, r := range b.Radios {
-			if r.Transmits {
+			if r.Transmit {
 				transmits++
 			}
-			if r.RSSIOffset >= 0 {
+			if r.Enable && r.RSSIOffset >= 0 {
 				t.Errorf("RSSI offset %v, the chip reports positive numbers", r.RSSIOffset)
 			}
 		}

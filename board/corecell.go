@@ -14,8 +14,7 @@ func semtechCoreCell() Board {
 		Reset:        23,
 		PowerEnable:  18,
 		SX1261Reset:  22,
-		Radios:       sx1250Pair(true),
-		Gains:        semtechGains(),
+		Radios:       sx1250Pair(true, semtechGains()),
 		Thermometers: []uint16{0x3B, 0x39, 0x38},
 		GNSS:         GNSS{Kind: "u-blox", Device: "/dev/ttyAMA0"},
 	}

@@ -1,28 +1,43 @@
 package board
 
-import "gatewayd/radio"
+import (
+	"gatewayd/concentrator"
+	"gatewayd/radio"
+)
 
-// steps makes gain table entries of consecutive power indices, one dB each.
-func steps(from radio.DBm, pa, index uint8, n int) []Gain {
-	var g []Gain
-	for i := range n {
-		g = append(g, Gain{from + radio.DBm(i), pa, index + uint8(i)})
+// entry is one line of a gain table as the vendors write it down: dBm, power
+// amplifier, power index.
+type entry struct {
+	power radio.DBm
+	pa    int
+	index uint8
+}
+
+func table(entries ...entry) []concentrator.Gain {
+	gains := make([]concentrator.Gain, len(entries))
+	for i, e := range entries {
+		gains[i] = concentrator.Gain{Power: e.power, PA: e.pa == 1, Index: e.index}
 	}
-	return g
+	return gains
 }
 
 // semtechGains is the table of the vendor's reference design for 868 and 915
 // MHz, which most boards copy.
-func semtechGains() []Gain {
-	return []Gain{
-		{12, 0, 15}, {13, 0, 16}, {14, 0, 17}, {15, 0, 19}, {16, 0, 20}, {17, 0, 22},
-		{18, 1, 1}, {19, 1, 2}, {20, 1, 3}, {21, 1, 4}, {22, 1, 5}, {23, 1, 6},
-		{24, 1, 7}, {25, 1, 9}, {26, 1, 11}, {27, 1, 14},
-	}
+func semtechGains() []concentrator.Gain {
+	return table(
+		entry{12, 0, 15}, entry{13, 0, 16}, entry{14, 0, 17}, entry{15, 0, 19},
+		entry{16, 0, 20}, entry{17, 0, 22}, entry{18, 1, 1}, entry{19, 1, 2},
+		entry{20, 1, 3}, entry{21, 1, 4}, entry{22, 1, 5}, entry{23, 1, 6},
+		entry{24, 1, 7}, entry{25, 1, 9}, entry{26, 1, 11}, entry{27, 1, 14},
+	)
 }
 
 // rakEuropeGains is RAKwireless's table for EU868, IN865 and RU864.
-func rakEuropeGains() []Gain {
-	return append(steps(12, 1, 4, 11),
-		Gain{23, 1, 16}, Gain{24, 1, 17}, Gain{25, 1, 18}, Gain{26, 1, 19}, Gain{27, 1, 22})
+func rakEuropeGains() []concentrator.Gain {
+	return table(
+		entry{12, 1, 4}, entry{13, 1, 5}, entry{14, 1, 6}, entry{15, 1, 7},
+		entry{16, 1, 8}, entry{17, 1, 9}, entry{18, 1, 10}, entry{19, 1, 11},
+		entry{20, 1, 12}, entry{21, 1, 13}, entry{22, 1, 14}, entry{23, 1, 16},
+		entry{24, 1, 17}, entry{25, 1, 18}, entry{26, 1, 19}, entry{27, 1, 22},
+	)
 }

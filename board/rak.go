@@ -12,8 +12,7 @@ func rak2287() Board {
 		SPIClock:  8 * physic.MegaHertz,
 		Reset:     17,
 		GNSSReset: 25,
-		Radios:    sx1250Pair(true),
-		Gains:     rakEuropeGains(),
+		Radios:    sx1250Pair(true, rakEuropeGains()),
 		GNSS:      GNSS{Kind: "u-blox", Device: "/dev/ttyAMA0"},
 	}
 }
@@ -23,6 +22,6 @@ func rak5146() Board {
 	b := rak2287()
 	b.Name = "rak5146"
 	b.Title = "RAK5146 on the RAK Pi HAT"
-	b.Radios = sx1250Pair(false)
+	b.Radios = sx1250Pair(false, rakEuropeGains())
 	return b
 }

@@ -14,8 +14,7 @@ func seeedWM1302() Board {
 		Reset:        17,
 		PowerEnable:  18,
 		SX1261Reset:  5,
-		Radios:       sx1250Pair(true),
-		Gains:        semtechGains(),
+		Radios:       sx1250Pair(true, semtechGains()),
 		Thermometers: []uint16{0x39, 0x3B, 0x38},
 		GNSS:         GNSS{Kind: "NMEA", Device: "/dev/ttyAMA0"},
 	}

@@ -12,8 +12,7 @@ func waveshare() Board {
 		SPIClock:     8 * physic.MegaHertz,
 		Reset:        23,
 		PowerEnable:  18,
-		Radios:       sx1250Pair(true),
-		Gains:        semtechGains(),
+		Radios:       sx1250Pair(true, semtechGains()),
 		Thermometers: []uint16{0x39, 0x3B, 0x38},
 		GNSS:         GNSS{Kind: "NMEA", Device: "/dev/ttyAMA0"},
 	}

@@ -1,0 +1,115 @@
+package board
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"periph.io/x/conn/v3/physic"
+	"periph.io/x/conn/v3/spi"
+	"periph.io/x/host/v3/sysfs"
+
+	"gatewayd/concentrator"
+	"gatewayd/radio/air"
+)
+
+// Hardware is a board that was opened: what the concentrator's driver needs,
+// and nothing it could use to tell a soldered chip from a simulated one.
+type Hardware struct {
+	Board Board
+	Port  spi.PortCloser
+
+	// Reset powers the chip and pulses its reset line; Hold leaves it in
+	// reset. Both are nil where no reset line is within reach, as behind a
+	// unix socket.
+	Reset func(context.Context) error
+	Hold  func() error
+
+	// Medium is where a simulated chip's antenna is; nil for a real one.
+	Medium *air.Medium
+
+	closers []func() error // called last to first
+}
+
+// Close holds the chip in reset and gives port and lines back.
+func (h *Hardware) Close() error {
+	var errs []error
+	if h.Hold != nil {
+		errs = append(errs, h.Hold())
+	}
+	for i := len(h.closers) - 1; i >= 0; i-- {
+		errs = append(errs, h.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// Options override facts of the board.
+type Options struct {
+	SPI      string // "" is the board's; "/dev/spidevB.C" or "unix:PATH"
+	SPIClock physic.Frequency
+}
+
+// Open opens the port and the lines. It transfers nothing yet.
+func (b Board) Open(o Options) (*Hardware, error) {
+	if o.SPI != "" {
+		b.SPI = o.SPI
+	}
+	if o.SPIClock != 0 {
+		b.SPIClock = o.SPIClock
+	}
+	if strings.HasPrefix(b.SPI, "unix:") {
+		port, err := concentrator.DialSPI(b.SPI)
+		if err != nil {
+			return nil, err
+		}
+		return &Hardware{Board: b, Port: port, closers: []func() error{port.Close}}, nil
+	}
+	port, err := openSPI(b.SPI, b.SPIClock)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := openHeader()
+	if err != nil {
+		return nil, errors.Join(err, port.Close())
+	}
+	return &Hardware{
+		Board:   b,
+		Port:    port,
+		Reset:   func(ctx context.Context) error { return b.reset(ctx, lines) },
+		Hold:    func() error { return b.hold(lines) },
+		closers: []func() error{port.Close, lines.Close},
+	}, nil
+}
+
+// openSPI opens a device node of the form /dev/spidevBUS.CS.
+func openSPI(node string, clock physic.Frequency) (spi.PortCloser, error) {
+	bus, cs, ok := strings.Cut(strings.TrimPrefix(node, "/dev/spidev"), ".")
+	busNumber, err1 := strconv.Atoi(bus)
+	chipSelect, err2 := strconv.Atoi(cs)
+	if !ok || err1 != nil || err2 != nil {
+		return nil, fmt.Errorf("SPI port %q: /dev/spidevBUS.CS is wanted, or unix:PATH", node)
+	}
+	if _, err := os.Stat(node); err != nil {
+		return nil, fmt.Errorf("SPI port: %w; %s", err, spiHint(err))
+	}
+	port, err := sysfs.NewSPI(busNumber, chipSelect)
+	if err != nil {
+		return nil, fmt.Errorf("SPI port %s: %w; %s", node, err, spiHint(err))
+	}
+	if err := port.LimitSpeed(clock); err != nil {
+		return nil, errors.Join(fmt.Errorf("SPI port %s at %v: %w", node, clock, err), port.Close())
+	}
+	return port, nil
+}
+
+// spiHint is the next step after a port that can't be opened.
+func spiHint(err error) string {
+	if errors.Is(err, fs.ErrPermission) {
+		return "add the user to the group spi"
+	}
+	return "put dtparam=spi=on into config.txt and restart the Pi, or choose another concentrator.spi or board"
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"gatewayd/nsedge"
+	"gatewayd/nsedge/enddevice"
+	"gatewayd/nsedge/region"
+	"gatewayd/nsedge/store"
+	"gatewayd/radio"
+	"gatewayd/radio/air"
+)
+
+// cast is the virtual devices of the demo: of three, two join and one is
+// activated by personalisation and sends confirmed uplinks. Their keys and
+// states are kept beside the network's, so that a demo with a state folder
+// goes on where it ended.
+type cast struct {
+	region  *region.Region
+	store   *store.Store
+	members []*member
+}
+
+// member is one device as it is kept.
+type member struct {
+	Name   string             `json:"name"`
+	DevEUI radio.EUI64        `json:"dev_eui"`
+	AppEUI radio.EUI64        `json:"app_eui"`
+	AppKey enddevice.Key      `json:"app_key"`
+	ABP    *enddevice.Session `json:"abp,omitempty"`
+	State  *enddevice.State   `json:"state,omitempty"`
+}
+
+const castBucket = "demo"
+
+// How often the devices talk.
+const (
+	castInterval = 10 * time.Second
+	castJitter   = 4 * time.Second
+	castStagger  = 700 * time.Millisecond // between the devices' first frames
+)
+
+// newCast reads the devices, or makes them.
+func newCast(reg *region.Region, st *store.Store, n int) (*cast, error) {
+	c := &cast{region: reg, store: st}
+	for i := range n {
+		m, err := c.member(i)
+		if err != nil {
+			return nil, fmt.Errorf("virtual device %d: %w", i+1, err)
+		}
+		c.members = append(c.members, m)
+	}
+	return c, nil
+}
+
+func (c *cast) member(i int) (*member, error) {
+	m := &member{
+		Name:   fmt.Sprintf("sensor-%d", i+1),
+		DevEUI: radio.EUI64{0x02, 0, 0, 0xFF, 0xFE, 0, 0, byte(i + 1)},
+		AppEUI: radio.EUI64{0x02, 0, 0, 0xFF, 0xFE, 0, 1, 0},
+	}
+	kept, err := c.store.Get(castBucket, m.DevEUI[:])
+	if err != nil {
+		return nil, err
+	}
+	if kept != nil {
+		return m, json.Unmarshal(kept, m)
+	}
+	if err := randomKeys(&m.AppKey); err != nil {
+		return nil, err
+	}
+	if i%3 == 2 {
+		m.Name = fmt.Sprintf("meter-%d", i+1)
+		m.ABP = &enddevice.Session{DevAddr: enddevice.DevAddr{0, 0, 0, byte(i + 1)}}
+		if err := randomKeys(&m.ABP.NwkSKey, &m.ABP.AppSKey); err != nil {
+			return nil, err
+		}
+	}
+	return m, c.keep(m)
+}
+
+func randomKeys(keys ...*enddevice.Key) error {
+	for _, k := range keys {
+		if _, err := io.ReadFull(rand.Reader, k[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cast) keep(m *member) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return c.store.Put(castBucket, m.DevEUI[:], text)
+}
+
+// names maps DevEUIs to what the story calls the devices.
+func (c *cast) names() map[string]string {
+	names := map[string]string{}
+	for _, m := range c.members {
+		names[m.DevEUI.String()] = m.Name
+	}
+	return names
+}
+
+// register makes the devices known to the network.
+func (c *cast) register(ctx context.Context, edge *nsedge.Edge) error {
+	for _, m := range c.members {
+		if err := edge.CreateDevice(ctx, m.device()); err != nil && !errors.Is(err, nsedge.ErrDeviceExists) {
+			return fmt.Errorf("register %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}
+
+// device is what is registered.
+func (m *member) device() nsedge.Device {
+	d := nsedge.Device{
+		DevEUI: m.DevEUI, AppEUI: m.AppEUI, Class: "A", Encryption: nsedge.KeysAtNS, Activation: nsedge.OTAA,
+		Tags: []string{"demo", m.Name}, CountersSize: 4, ADR: nsedge.ADR{Mode: "on"},
+	}
+	if m.ABP == nil {
+		d.AppKey = (*nsedge.Key)(&m.AppKey)
+		return d
+	}
+	d.Activation = nsedge.ABP
+	d.DevAddr = (*nsedge.DevAddr)(&m.ABP.DevAddr)
+	d.NwkSKey, d.AppSKey = (*nsedge.Key)(&m.ABP.NwkSKey), (*nsedge.Key)(&m.ABP.AppSKey)
+	return d
+}
+
+// runs puts the devices into the medium and returns what runs them; each
+// tells what it hears.
+func (c *cast) runs(m *air.Medium, heard func(radio.EUI64, enddevice.Event), log *slog.Logger) ([]func(context.Context) error, error) {
+	var runs []func(context.Context) error
+	for i, who := range c.members {
+		d, err := enddevice.New(enddevice.Config{
+			Name: who.Name, DevEUI: who.DevEUI, JoinEUI: who.AppEUI, Region: c.region,
+			AppKey: who.AppKey, ABP: who.ABP, State: who.State,
+			DataRate: c.region.MaxADRDataRate(), Battery: 200,
+			Station:  air.StationConfig{PathLoss: radio.DB(90 + 7*(i%5))},
+			Interval: castInterval, Jitter: castJitter,
+			Payload: func(n uint32) enddevice.Data { return who.says(i, n) },
+			Save: func(s enddevice.State) {
+				who.State = &s
+				if err := c.keep(who); err != nil {
+					log.Error("state of a virtual device is not kept", "device", who.Name, "err", err)
+				}
+			},
+			Events: func(e enddevice.Event) { heard(who.DevEUI, e) },
+			Seed:   uint64(time.Now().UnixNano()),
+			Log:    log,
+		}, m)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, func(ctx context.Context) error {
+			defer d.Close()
+			select {
+			case <-time.After(time.Duration(i) * castStagger):
+				return d.Run(ctx)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}
+	return runs, nil
+}
+
+// says is what a device sends: something that people can read.
+func (m *member) says(i int, n uint32) enddevice.Data {
+	if m.ABP != nil {
+		return enddevice.Data{Port: 2, Payload: fmt.Appendf(nil, "%d kWh", 1000+n), Confirmed: true}
+	}
+	tenths := 205 + 7*i + int(n%9)
+	return enddevice.Data{Port: 1, Payload: fmt.Appendf(nil, "%d.%d C", tenths/10, tenths%10)}
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"gatewayd/board"
+	"gatewayd/cmd/gatewayd/config"
+	"gatewayd/concentrator"
+	"gatewayd/dataapi"
+	"gatewayd/nsedge"
+	"gatewayd/nsedge/region"
+	"gatewayd/nsedge/store"
+	"gatewayd/radio"
+	"gatewayd/radio/air"
+)
+
+// parts are what a daemon is made of besides its configuration. The command
+// run makes them of the real world, the demo and the tests of what they like.
+type parts struct {
+	hardware *board.Hardware
+	firmware concentrator.Firmware
+	store    *store.Store
+
+	api   net.Listener // the Data API
+	admin net.Listener // nil: no admin socket
+	air   net.Listener // nil: the simulated medium is not served
+
+	tell func(nsedge.Event)                           // told of each event, beside the Data API; nil: nobody
+	also []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
+	log  *slog.Logger
+
+	// dial is how a part of this process reaches the Data API; nil: by TCP.
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// lab takes the region's duty cycle off, for a bench behind a cable.
+	lab bool
+}
+
+// daemon is one wired gateway: driver, network server and Data API.
+type daemon struct {
+	cfg    config.Config
+	parts  parts
+	region *region.Region
+	conc   *concentrator.Concentrator
+	server *dataapi.Server
+	log    *slog.Logger
+
+	mu   sync.Mutex
+	edge *nsedge.Edge // nil until the chip has told its EUI
+	down error        // why the concentrator last failed
+}
+
+// newDaemon wires the parts. It starts nothing and closes nothing: the parts
+// belong to the caller.
+func newDaemon(cfg config.Config, p parts) (*daemon, error) {
+	d := &daemon{cfg: cfg, parts: p, log: p.log, down: errors.New("it has not started yet")}
+	var err error
+	if d.region, err = region.Lookup(cfg.Region.Name); err != nil {
+		return nil, err
+	}
+	rc, err := radioConfig(p.hardware, d.region)
+	if err != nil {
+		return nil, err
+	}
+	rc.Firmware, rc.Log = p.firmware, p.log
+	if d.conc, err = concentrator.New(p.hardware.Port, rc); err != nil {
+		return nil, err
+	}
+	d.server, err = dataapi.New(dataapi.Config{Documents: p.store, Ready: d.ready, Log: p.log})
+	if err != nil {
+		return nil, fmt.Errorf("data api: %w", err)
+	}
+	return d, nil
+}
+
+// Run serves until ctx ends (then nil) or something fails for good. On
+// return, and on a panic, the chip is in reset.
+func (d *daemon) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	start := func(name string, run func(context.Context) error) {
+		group.Go(func() error {
+			defer d.holdOnPanic()
+			if err := run(ctx); err != nil && !ended(ctx, err) {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if ctx.Err() == nil {
+				return fmt.Errorf("%s: ended by itself", name)
+			}
+			return nil
+		})
+	}
+	start("concentrator", d.runConcentrator)
+	start("data api", d.server.Run)
+	start("data api", func(ctx context.Context) error { return d.server.Serve(ctx, d.parts.api) })
+	start("network server", d.runEdge)
+	if d.parts.admin != nil {
+		start("admin socket", func(ctx context.Context) error { return serveAdmin(ctx, d.parts.admin, d.server.LocalHandler()) })
+	}
+	if d.parts.air != nil {
+		start("air", func(ctx context.Context) error {
+			return air.Serve(ctx, d.parts.air, d.parts.hardware.Medium, d.log)
+		})
+	}
+	return group.Wait()
+}
+
+// ended tells whether err only says that ctx is over.
+func ended(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, net.ErrClosed))
+}
+
+// holdOnPanic leaves the chip in reset before a panic takes the process down:
+// a concentrator that goes on by itself may go on transmitting.
+func (d *daemon) holdOnPanic() {
+	if r := recover(); r != nil {
+		if hold := d.parts.hardware.Hold; hold != nil {
+			_ = hold() // there is nobody left to tell
+		}
+		panic(r)
+	}
+}
+
+// runEdge waits for the chip, whose EUI is the gateway's, then runs the
+// network server and everything that needs it.
+func (d *daemon) runEdge(ctx context.Context) error {
+	select {
+	case <-d.conc.Started():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	eui := d.conc.EUI()
+	if own := d.cfg.GatewayEUI(); own != nil {
+		eui = *own
+	}
+	edge, err := nsedge.New(nsedge.Config{
+		Region: d.region, NetID: d.cfg.NetID(), Gateway: eui, Store: d.parts.store, Log: d.log,
+		GPS: nsedge.HostGPS, IgnoreDutyCycle: d.parts.lab,
+	}, d.conc, d.publish)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.edge = edge
+	d.mu.Unlock()
+	d.server.SetEdge(edge)
+	d.log.Info("ready", d.readyFields(eui)...)
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { defer d.holdOnPanic(); return edge.Run(ctx) })
+	for _, also := range d.parts.also {
+		group.Go(func() error { defer d.holdOnPanic(); return also(ctx, d) })
+	}
+	return group.Wait()
+}
+
+func (d *daemon) publish(e nsedge.Event) {
+	d.server.Publish(e)
+	if d.parts.tell != nil {
+		d.parts.tell(e)
+	}
+}
+
+func (d *daemon) readyFields(eui radio.EUI64) []any {
+	fields := []any{"gateway", eui, "region", d.region.Short(), "data_api", d.dataURL(), "version", version}
+	if l := d.parts.air; l != nil {
+		fields = append(fields, "air", l.Addr())
+	}
+	return fields
+}
+
+// dataURL is where an application server connects, without a token.
+func (d *daemon) dataURL() string {
+	scheme := "ws"
+	if d.cfg.DataAPI.TLSCert != "" {
+		scheme = "wss"
+	}
+	return fmt.Sprintf("%s://%s/api/v1.0/data", scheme, d.parts.api.Addr())
+}
+
+// ready says why the gateway can't do its job; nil if it can.
+func (d *daemon) ready(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, running := d.conc.Now(); !running {
+		return fmt.Errorf("the concentrator doesn't run: %w", d.down)
+	}
+	if d.edge == nil {
+		return errors.New("the network server is starting")
+	}
+	return nil
+}

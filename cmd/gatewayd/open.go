@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gatewayd/cmd/gatewayd/config"
+	"gatewayd/dataapi"
+	"gatewayd/nsedge"
+	"gatewayd/nsedge/region"
+	"gatewayd/nsedge/store"
+	"gatewayd/radio"
+)
+
+// openAPI reaches the running daemon, or serves the Management API for this
+// command alone if no daemon runs.
+func openAPI(ctx context.Context, cfg config.Config) (*api, error) {
+	a, err := dialAdmin(ctx, cfg.State.Dir)
+	if !errors.Is(err, errNoDaemon) {
+		return a, err
+	}
+	return openOffline(cfg)
+}
+
+// lockPatience is how long a command waits for another one to finish with
+// the state folder.
+const lockPatience = 2 * time.Second
+
+// openOffline serves the Management API out of the state folder. Nothing of
+// it runs: the edge and the server work for those who call them.
+func openOffline(cfg config.Config) (*api, error) {
+	reg, err := region.Lookup(cfg.Region.Name)
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(cfg.State.Dir, store.Options{LockTimeout: lockPatience})
+	if err != nil {
+		return nil, fmt.Errorf("%w; is state.dir the right folder, and may this user write to it?", err)
+	}
+	server, err := offlineServer(cfg, reg, st)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	l := newPipeListener()
+	srv := &http.Server{Handler: server.LocalHandler(), ReadHeaderTimeout: adminTimeout}
+	go srv.Serve(l) // ends with close
+	transport := &http.Transport{DialContext: l.Dial}
+	return &api{
+		http: &http.Client{Transport: transport, Timeout: adminTimeout},
+		close: func() error {
+			transport.CloseIdleConnections()
+			return errors.Join(srv.Close(), st.Close())
+		},
+	}, nil
+}
+
+func offlineServer(cfg config.Config, reg *region.Region, st *store.Store) (*dataapi.Server, error) {
+	edge, err := nsedge.New(nsedge.Config{Region: reg, NetID: cfg.NetID(), Store: st}, noAir{}, func(nsedge.Event) {})
+	if err != nil {
+		return nil, err
+	}
+	return dataapi.New(dataapi.Config{Documents: st, Edge: edge})
+}
+
+// noAir is the radio of an edge that doesn't run.
+type noAir struct{}
+
+func (noAir) Uplinks() <-chan radio.Uplink                   { return nil }
+func (noAir) Reports() <-chan radio.Report                   { return nil }
+func (noAir) Lead(radio.Downlink) time.Duration              { return 0 }
+func (noAir) Schedule(context.Context, radio.Downlink) error { return radio.ErrStopped }

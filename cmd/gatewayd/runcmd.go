@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"periph.io/x/conn/v3/physic"
+
+	"gatewayd/board"
+	"gatewayd/cmd/gatewayd/config"
+	"gatewayd/concentrator"
+	"gatewayd/nsedge/store"
+)
+
+func newRun(std streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the gateway",
+		Long: `Runs the gateway until it is interrupted (SIGINT, SIGTERM): drives the
+concentrator, serves the network and the Data API. Logs to standard error; the line
+"ready" has the addresses. A second signal ends it at once.`,
+		Args: exactly(0, ""),
+	}
+	load := configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := load()
+		if err != nil {
+			return err
+		}
+		return runDaemon(cmd.Context(), cfg, newLogger(std.err, cfg.Log))
+	}
+	return cmd
+}
+
+// runDaemon makes the parts of the real world and runs a daemon of them.
+func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+	var open closers
+	defer func() { err = errors.Join(err, open.close()) }()
+	p := parts{log: log}
+	if p.store, err = store.Open(cfg.State.Dir, store.Options{Log: log}); err != nil {
+		return fmt.Errorf("state.dir: %w", err)
+	}
+	open.add(p.store.Close)
+	if p.api, err = listenAPI(cfg.DataAPI); err != nil {
+		return err
+	}
+	open.add(ignoreClosed(p.api))
+	if p.admin, err = listenAdmin(cfg.State.Dir); err != nil {
+		return err
+	}
+	open.add(ignoreClosed(p.admin))
+	if addr := cfg.AirListen(); addr != "" {
+		if p.air, err = listen("air.listen", addr); err != nil {
+			return err
+		}
+		open.add(ignoreClosed(p.air))
+	}
+	if p.hardware, p.firmware, err = openRadio(cfg, log); err != nil {
+		return err
+	}
+	open.add(p.hardware.Close)
+	d, err := newDaemon(cfg, p)
+	if err != nil {
+		return err
+	}
+	defer d.holdOnPanic()
+	log.Info("starting", "version", version, "driver", cfg.Concentrator.Driver, "board", p.hardware.Board.Name, "region", cfg.Region.Name)
+	err = d.Run(ctx)
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+// openRadio opens the board and the firmware that goes with it.
+func openRadio(cfg config.Config, log *slog.Logger) (*board.Hardware, concentrator.Firmware, error) {
+	if cfg.Emulated() {
+		hw, _, err := board.Emulate(board.Emulation{Log: log})
+		return hw, concentrator.EmulatedFirmware(), err
+	}
+	firmware, err := concentrator.LoadFirmware(cfg.Firmware.Dir)
+	if err != nil {
+		return nil, firmware, err
+	}
+	b, err := board.Lookup(cfg.Concentrator.Board)
+	if err != nil {
+		return nil, firmware, err
+	}
+	hw, err := b.Open(board.Options{
+		SPI:      cfg.Concentrator.SPI,
+		SPIClock: physic.Frequency(cfg.Concentrator.SPIHz) * physic.Hertz,
+	})
+	return hw, firmware, err
+}
+
+// newLogger makes the daemon's own log.
+func newLogger(w io.Writer, c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // the configuration was checked
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"gatewayd/board"
+	"gatewayd/concentrator/sx1302sim"
+	"gatewayd/radio"
+	"gatewayd/radio/air"
+)
+
+// simOptions are the flags of sim.
+type simOptions struct {
+	socket string
+	air    string
+	model  string
+	eui    string
+	seed   uint64
+	lax    bool
+	quick  bool
+}
+
+func newSim(std streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sim --spi-socket PATH",
+		Short: "Serve the simulated chip alone, for any program that drives one",
+		Long: `Serves a simulated SX1302 or SX1303 on a unix socket that carries chip-select
+frames: a request is a 32-bit big-endian length and that many bytes clocked out, the
+response is as many bytes clocked in. Its antenna is in a simulated medium, which
+other programs reach by the air protocol.`,
+		Args: exactly(0, ""),
+	}
+	var o simOptions
+	cmd.Flags().StringVar(&o.socket, "spi-socket", "", "unix socket `PATH` to serve the chip on (required)")
+	cmd.Flags().StringVar(&o.air, "air", "127.0.0.1:7707", "where the air protocol listens: HOST:PORT, unix:PATH or off")
+	cmd.Flags().StringVar(&o.model, "model", "sx1302", "sx1302 or sx1303")
+	cmd.Flags().StringVar(&o.eui, "eui", "", "the chip's EUI, 16 hex digits")
+	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "what the chip's counter starts from; 0 is a random one")
+	cmd.Flags().BoolVar(&o.lax, "lax", false, "tolerate what the real chip would not")
+	cmd.Flags().BoolVar(&o.quick, "quick", false, "transfers take no time")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runSim(cmd, std, o) }
+	return cmd
+}
+
+func runSim(cmd *cobra.Command, std streams, o simOptions) error {
+	if o.socket == "" {
+		return usagef(cmd, "--spi-socket is wanted: the path of the socket to serve the chip on")
+	}
+	emulation, err := o.emulation(cmd)
+	if err != nil {
+		return err
+	}
+	emulation.Log = slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	socket, err := listen("--spi-socket", "unix:"+strings.TrimPrefix(o.socket, "unix:"))
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	var medium net.Listener
+	if o.air != "off" {
+		if medium, err = listen("--air", o.air); err != nil {
+			return err
+		}
+		defer medium.Close()
+	}
+	hw, chip, err := board.Emulate(emulation)
+	if err != nil {
+		return err
+	}
+	printSim(std, o, medium)
+	return errors.Join(serveSim(cmd.Context(), hw, chip, socket, medium, emulation.Log), hw.Close())
+}
+
+// emulation makes the chip's description of the flags.
+func (o simOptions) emulation(cmd *cobra.Command) (board.Emulation, error) {
+	e := board.Emulation{Lax: o.lax}
+	switch strings.ToLower(o.model) {
+	case "sx1302":
+		e.Model = sx1302sim.SX1302
+	case "sx1303":
+		e.Model = sx1302sim.SX1303
+	default:
+		return e, usagef(cmd, "--model %q: allowed are sx1302, sx1303", o.model)
+	}
+	if o.eui != "" {
+		eui, err := radio.ParseEUI64(o.eui)
+		if err != nil {
+			return e, usagef(cmd, "--eui: %w", err)
+		}
+		e.EUI = eui
+	}
+	e.Start = rand.Uint32()
+	if o.seed != 0 {
+		e.Start = rand.New(rand.NewPCG(o.seed, 0)).Uint32()
+	}
+	if o.quick {
+		e.Timing = &sx1302sim.Timing{}
+	}
+	return e, nil
+}
+
+func printSim(std streams, o simOptions, medium net.Listener) {
+	fmt.Fprintf(std.out, "simulated %s on %s\n", strings.ToUpper(o.model), o.socket)
+	fmt.Fprintf(std.out, "  gatewayd:        spi = \"unix:%s\" in [concentrator]\n", absolute(o.socket))
+	fmt.Fprintf(std.out, "  other programs:  connect their spidev to that socket (docs/sim.md)\n")
+	if medium != nil {
+		fmt.Fprintf(std.out, "  the air:         %s, newline-delimited JSON (docs/air.md)\n", medium.Addr())
+	}
+	fmt.Fprintln(std.out, "Ctrl-C ends it.")
+}
+
+func absolute(path string) string {
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	return dir + "/" + path
+}
+
+// serveSim serves the chip and the medium until ctx ends.
+func serveSim(ctx context.Context, hw *board.Hardware, chip *sx1302sim.Chip, socket, medium net.Listener, log *slog.Logger) error {
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error { return chip.Serve(inner, socket) })
+	if medium != nil {
+		group.Go(func() error { return air.Serve(inner, medium, hw.Medium, log) })
+	}
+	if err := group.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
