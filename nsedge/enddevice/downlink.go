@@ -1,0 +1,139 @@
+package enddevice
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/brocaar/lorawan"
+)
+
+// maxGap is how far a downlink counter may jump (MAX_FCNT_GAP of LoRaWAN
+// 1.0.2 and 1.0.3; 1.0.4 has no limit).
+const maxGap = 16_384
+
+// receive takes a data downlink. nil means that it was not for this device, or
+// was rejected.
+func (d *Device) receive(a Arrival) *Downlink {
+	var phy lorawan.PHYPayload
+	if err := phy.UnmarshalBinary(a.Payload); err != nil {
+		return nil // noise, or not LoRaWAN
+	}
+	mac, ok := phy.MACPayload.(*lorawan.MACPayload)
+	if !ok || phy.MHDR.MType != lorawan.UnconfirmedDataDown && phy.MHDR.MType != lorawan.ConfirmedDataDown ||
+		DevAddr(mac.FHDR.DevAddr) != d.st.DevAddr {
+		return nil // somebody else's
+	}
+	down, err := d.open(a, &phy, mac)
+	if err != nil {
+		d.log.Debug("downlink rejected", "err", err)
+		d.emit(Rejected{a, err})
+		return nil
+	}
+	d.st.FCntDown = down.FCnt + 1
+	d.unheard = 0
+	if a.Window != "RXC" {
+		d.dropSticky()
+	}
+	d.ack = d.ack || down.Confirmed
+	d.obey(down.Commands, a.SNR)
+	d.save()
+	d.emit(Received{*down})
+	return down
+}
+
+// open checks counter and MIC, and decrypts.
+func (d *Device) open(a Arrival, phy *lorawan.PHYPayload, mac *lorawan.MACPayload) (*Downlink, error) {
+	fcnt, err := d.fullCounter(uint16(mac.FHDR.FCnt))
+	if err != nil {
+		return nil, err
+	}
+	mac.FHDR.FCnt = fcnt
+	nwk, app := lorawan.AES128Key(d.st.NwkSKey), lorawan.AES128Key(d.st.AppSKey)
+	if ok, err := phy.ValidateDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, nwk); err != nil || !ok {
+		return nil, fmt.Errorf("downlink: MIC is wrong with counter %d", fcnt)
+	}
+	down := &Downlink{
+		Arrival: a, FCnt: fcnt, Confirmed: phy.MHDR.MType == lorawan.ConfirmedDataDown,
+		ACK: mac.FHDR.FCtrl.ACK, Pending: mac.FHDR.FCtrl.FPending,
+	}
+	options := raw(mac.FHDR.FOpts)
+	if mac.FPort != nil {
+		key := app
+		if *mac.FPort == 0 {
+			key = nwk
+		}
+		plain, err := lorawan.EncryptFRMPayload(key, false, mac.FHDR.DevAddr, fcnt, raw(mac.FRMPayload))
+		if err != nil {
+			return nil, fmt.Errorf("downlink: decrypt: %w", err)
+		}
+		if *mac.FPort == 0 {
+			options = plain
+		} else {
+			down.Port, down.Payload = *mac.FPort, plain
+		}
+	}
+	down.Commands = commands(options)
+	return down, nil
+}
+
+// fullCounter returns the lowest counter with these low bits that may come
+// next (§4.3.1.5).
+func (d *Device) fullCounter(low uint16) (uint32, error) {
+	next := d.st.FCntDown
+	full := next&^0xFFFF | uint32(low)
+	if full < next && !d.cfg.Counter16 {
+		full += 0x1_0000
+	}
+	if full < next {
+		return 0, fmt.Errorf("downlink: counter %d was used: %d is the next", low, next)
+	}
+	if gap := full - next; d.cfg.Version != "1.0.4" && gap >= maxGap {
+		return 0, fmt.Errorf("downlink: counter %d was used, or is %d beyond the next, %d", low, gap, next)
+	}
+	return full, nil
+}
+
+// raw returns the bytes of undecoded payloads.
+func raw(payloads []lorawan.Payload) []byte {
+	var out []byte
+	for _, p := range payloads {
+		if data, ok := p.(*lorawan.DataPayload); ok {
+			out = append(out, data.Bytes...)
+		}
+	}
+	return out
+}
+
+// errCommand ends the decoding of MAC commands.
+var errCommand = errors.New("unknown or cut MAC command")
+
+// commands decodes MAC commands up to the first one that is unknown, as its
+// length is not known either (§5).
+func commands(b []byte) (out []lorawan.MACCommand) {
+	for len(b) > 0 {
+		c, n, err := command(b)
+		if err != nil {
+			break
+		}
+		out = append(out, c)
+		b = b[n:]
+	}
+	return out
+}
+
+// command decodes the first MAC command of b and returns its length.
+func command(b []byte) (lorawan.MACCommand, int, error) {
+	c := lorawan.MACCommand{CID: lorawan.CID(b[0])}
+	if c.CID == lorawan.DevStatusReq {
+		return c, 1, nil
+	}
+	payload, size, err := lorawan.GetMACPayloadAndSize(false, c.CID)
+	if err != nil || len(b) < 1+size {
+		return c, 0, errCommand
+	}
+	if err := payload.UnmarshalBinary(b[1 : 1+size]); err != nil {
+		return c, 0, errCommand
+	}
+	c.Payload = payload
+	return c, 1 + size, nil
+}

@@ -1,0 +1,130 @@
+package enddevice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gatewayd/radio"
+	"gatewayd/radio/air"
+)
+
+// A receiver without a Tolerance hears preambles that start that many symbols
+// late; by how much they may be early is the medium's rule.
+const lateSymbols = 3
+
+// slot is a receive window that is planned.
+type slot struct {
+	air.Window
+	name  string
+	delay time.Duration // of the window from the end of the uplink; 0 for RXC
+}
+
+// windows plans the windows after an uplink. A class C device also listens
+// with the parameters of RX2 whenever no other window is open.
+func (d *Device) windows(up air.Transmission, c Channel, dr int, first, second time.Duration) ([]slot, error) {
+	freq, rx1DR, err := d.region.RX1(up.Freq, dr, d.st.RX1Offset)
+	if err != nil {
+		return nil, fmt.Errorf("RX1: %w", err)
+	}
+	if c.Down != 0 {
+		freq = c.Down
+	}
+	rx1, err := d.slot("RX1", up, first, freq, rx1DR)
+	if err != nil {
+		return nil, err
+	}
+	rx2, err := d.slot("RX2", up, second, d.st.RX2Freq, d.st.RX2DR)
+	if err != nil {
+		return nil, err
+	}
+	if d.cfg.Class != "C" || !d.st.Joined {
+		return []slot{rx1, rx2}, nil
+	}
+	before, between := rx2, rx2
+	before.name, before.delay, before.From, before.Until = "RXC", 0, up.End, rx1.From-1
+	between.name, between.delay, between.From, between.Until = "RXC", 0, rx1.From, rx2.From-1
+	return []slot{before, rx1, between, rx2}, nil
+}
+
+// slot plans one window.
+func (d *Device) slot(name string, up air.Transmission, delay time.Duration, freq radio.Hertz, dr int) (slot, error) {
+	mod, err := d.region.Downlink(dr)
+	if err != nil {
+		return slot{}, fmt.Errorf("%s: %w", name, err)
+	}
+	at := up.End.Add(delay)
+	s := slot{Window: air.Window{Freq: freq, Mod: mod, From: at, Until: at}, name: name, delay: delay}
+	switch m := mod.(type) {
+	case radio.LoRa:
+		s.Until = at.Add(lateSymbols * m.SymbolTime())
+	case radio.FSK:
+		s.Until = at.Add(lateSymbols * 8 * time.Second / time.Duration(m.BitRate))
+	}
+	if tol := d.cfg.Tolerance; tol > 0 {
+		s.From, s.Until = at.Add(-tol), at.Add(tol)
+	}
+	return s, nil
+}
+
+// listen opens windows one after the other until take accepts a frame, and
+// returns whether it did.
+func (d *Device) listen(ctx context.Context, up air.Transmission, slots []slot, take func(Arrival) bool) (bool, error) {
+	for _, s := range slots {
+		for s.From <= s.Until {
+			r, err := d.station.Receive(ctx, s.Window)
+			if errors.Is(err, air.ErrTimeout) {
+				break
+			}
+			if err != nil {
+				return false, err
+			}
+			a := Arrival{Reception: r, Window: s.name, Uplink: up}
+			if up.ID != 0 {
+				a.Delay = r.Start.Sub(up.End)
+			}
+			if s.delay != 0 {
+				a.Offset = a.Delay - s.delay
+			}
+			if d.punctual(a) && take(a) {
+				return true, nil
+			}
+			s.From = max(r.End, s.From+1) // what began meanwhile was not heard
+		}
+	}
+	return false, nil
+}
+
+// punctual tells whether a device with a Tolerance hears the frame: the medium
+// also matches preambles that began before the window.
+func (d *Device) punctual(a Arrival) bool {
+	if d.cfg.Tolerance == 0 || a.Window == "RXC" || max(a.Offset, -a.Offset) <= d.cfg.Tolerance {
+		return true
+	}
+	d.emit(Rejected{a, fmt.Errorf("%v away from the begin of %s: %v is tolerated", a.Offset, a.Window, d.cfg.Tolerance)})
+	return false
+}
+
+// Listen waits until the given air time. A device of class C that has joined
+// receives meanwhile.
+func (d *Device) Listen(ctx context.Context, until radio.Instant) error {
+	from := d.m.Now()
+	if d.cfg.Class != "C" || !d.State().Joined || from >= until {
+		return d.m.Wait(ctx, until)
+	}
+	st := d.State()
+	mod, err := d.region.Downlink(st.RX2DR)
+	if err != nil {
+		return fmt.Errorf("RXC: %w", err)
+	}
+	s := slot{Window: air.Window{Freq: st.RX2Freq, Mod: mod, From: from, Until: until}, name: "RXC"}
+	_, err = d.listen(ctx, air.Transmission{}, []slot{s}, func(a Arrival) bool {
+		if d.take(ctx) == nil {
+			defer d.release()
+			d.receive(a)
+		}
+		return false
+	})
+	return err
+}
