@@ -241,15 +241,15 @@ const arbVersion = 2
 // configureARB waits for the running arbiter program and tells it for which
 // spreading factors two demodulators work on the same packet.
 func (d *driver) configureARB(ctx context.Context) error {
-	version := int(reg.ARBDebugSts0.Addr() - reg.ARBMCUARBStatus.Addr())
-	err := d.await(ctx, arbMCU, 1, 1+version, func(after []byte) error {
-		if got := after[version-1]; got != arbVersion {
-			return fmt.Errorf("firmware version %d, not %d", got, arbVersion)
-		}
-		return nil
-	})
+	if err := d.await(ctx, arbMCU, 1, 1, nil); err != nil {
+		return err
+	}
+	version, err := d.regs.readByte(reg.ARBDebugSts0.Addr())
 	if err != nil {
 		return err
+	}
+	if version != arbVersion {
+		return fmt.Errorf("%w: ARB: firmware version %d, not %d", ErrMCU, version, arbVersion)
 	}
 	dual := map[FineTimestamp]byte{FineTimestampOff: 0, FineTimestampAllSF: 0xFF, FineTimestampHighCapacity: 0x3F}[d.cfg.FineTimestamp]
 	r := d.regs

@@ -35,12 +35,14 @@ func ifError(hz radio.Hertz) radio.Hertz {
 
 // drift returns mantissa and exponent of the frequency-to-time drift: how
 // many samples a symbol clock moves for a carrier offset at radio centre f.
+// The quotient is truncated before it is doubled into range.
 func drift(f, bw radio.Hertz) (mantissa uint16, exponent byte) {
-	m := uint64(bw) << 20
-	for exponent = 0; m/uint64(f) < 2048; exponent++ {
+	m := uint64(bw) << 20 / uint64(f)
+	for m < 2048 {
 		m <<= 1
+		exponent++
 	}
-	return uint16(m / uint64(f)), exponent
+	return uint16(m), exponent
 }
 
 // bandwidthCode is the modems' code of a LoRa bandwidth; ok is false for one

@@ -1,0 +1,275 @@
+package concentrator
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gatewayd/concentrator/reg"
+	"gatewayd/concentrator/sx1302sim"
+	"gatewayd/radio"
+	"gatewayd/radio/air"
+)
+
+// bench is a simulated chip with an antenna, and the driver on it.
+type testBench struct {
+	*Concentrator
+	t      testing.TB
+	chip   *sx1302sim.Chip
+	medium *air.Medium
+	trace  bytes.Buffer
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// fast is the bus of the project's bars: 8 MHz, 30 µs a transfer.
+var fast = sx1302sim.Timing{Hz: 8_000_000, PerTransfer: 30 * time.Microsecond, Exact: true}
+
+// newBench makes a bench inside a synctest bubble; change may be nil.
+func newBench(t testing.TB, cfg Config, timing sx1302sim.Timing, change func(*sx1302sim.Config)) *testBench {
+	t.Helper()
+	b := &testBench{t: t, medium: air.New(air.Config{})}
+	t.Cleanup(b.medium.Close)
+	sim := sx1302sim.Config{
+		EUI: radio.EUI64{0, 0x16, 0xC0, 1, 0xF1, 0xC2, 0xA3, 0xB4}, Medium: b.medium, Timing: timing, CounterStart: 32_000_000,
+		Violation: func(err error) { t.Errorf("the driver did what the chip does not allow: %v", err) },
+	}
+	if cfg.FineTimestamp != FineTimestampOff {
+		sim.Model = sx1302sim.SX1303
+	}
+	if change != nil {
+		change(&sim)
+	}
+	var err error
+	if b.chip, err = sx1302sim.New(sim); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.chip.Close)
+	if cfg.Reset == nil {
+		cfg.Reset = func(ctx context.Context) error {
+			b.chip.SetReset(true)
+			err := pause(ctx, time.Millisecond)
+			b.chip.SetReset(false)
+			return errors.Join(err, pause(ctx, time.Millisecond))
+		}
+		cfg.HoldReset = func() error { b.chip.SetReset(true); return nil }
+	}
+	if timing.Hz != 0 {
+		cfg.SPIHz = int64(timing.Hz)
+	}
+	if b.Concentrator, err = New(b.chip.Port(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// run starts the driver and waits until it receives.
+func (b *testBench) run() {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	b.cancel, b.done = cancel, make(chan error, 1)
+	started := b.Started()
+	go func() { b.done <- b.Run(ctx) }()
+	select {
+	case <-started:
+	case err := <-b.done:
+		b.t.Fatalf("Run: %v", err)
+	}
+}
+
+// stop ends the run.
+func (b *testBench) stop() error {
+	b.cancel()
+	return <-b.done
+}
+
+// instant is the present Instant by the air's clock.
+func (b *testBench) instant() radio.Instant { return b.medium.Now() + 1_000_000 }
+
+// eu868 is the recorded EU868 configuration.
+func eu868(t testing.TB) Config { return recorded(t, "start_eu868_sx1250").config() }
+
+// pulses are bytes whose every write matters even if the value stays.
+func pulse(a int) bool { return a == 0x5789 || a == 0x608A || a == 0x6180 }
+
+// effect is a trace reduced to what it does: register bytes that change, in
+// order; radio commands; memory bursts. Idea and format are those of the
+// project's tool that reduces the recorded traces.
+func effect(t testing.TB, trace []string) []string {
+	t.Helper()
+	cur := map[int]byte{}
+	reg.Each(func(a reg.Addr, b reg.Byte) { cur[int(a)] = b.Reset })
+	var out []string
+	for _, l := range trace {
+		f := strings.Fields(l)
+		if len(f) == 0 || f[0] != "W" {
+			continue
+		}
+		var a int
+		var data []byte
+		if f[1] == "sx1302" {
+			fmt.Sscanf(f[2], "0x%x", &a)
+			fmt.Sscanf(f[3], "%x", &data)
+		}
+		if f[1] != "sx1302" || a < 0x5200 || a >= 0x5300 && a < 0x5400 || a >= 0x5500 && a < 0x5600 {
+			if strings.Contains(l, "len=1024") { // the emulated chip has other firmware
+				l, _, _ = strings.Cut(l, " sha256")
+			}
+			out = append(out, l)
+			continue
+		}
+		for i, v := range data {
+			if cur[a+i] != v || pulse(a+i) {
+				out = append(out, fmt.Sprintf("W sx1302 0x%04x %02x", a+i, v))
+			}
+			cur[a+i] = v
+		}
+	}
+	return out
+}
+
+// registerImage is the registers at the end of a trace that are not at their reset value.
+func registerImage(t testing.TB, trace []string) map[string]string {
+	t.Helper()
+	cur := map[int]byte{}
+	for _, l := range trace {
+		f := strings.Fields(l)
+		if len(f) < 4 || f[0] != "W" || f[1] != "sx1302" {
+			continue
+		}
+		var a int
+		var data []byte
+		fmt.Sscanf(f[2], "0x%x", &a)
+		fmt.Sscanf(f[3], "%x", &data)
+		for i, v := range data {
+			cur[a+i] = v
+		}
+	}
+	out := map[string]string{}
+	for a, v := range cur {
+		if b, ok := reg.Lookup(reg.Addr(a)); ok && b.Reset != v {
+			out[fmt.Sprintf("0x%04x", a)] = fmt.Sprintf("%02x", v)
+		}
+	}
+	return out
+}
+
+// ordered keeps what must come in the recorded order: radio commands, clock,
+// radio control, firmware, mailboxes, enables, pulse per second.
+func ordered(effects []string) []string {
+	var out []string
+	for _, l := range effects {
+		f := strings.Fields(l)
+		keep := f[1] != "sx1302" || len(f[3]) > 2
+		for _, a := range []string{"0x5601", "0x5780", "0x5783", "0x5784", "0x5789", "0x57c0", "0x6080", "0x608a", "0x6100", "0x6180", "0x5643"} {
+			keep = keep || f[2] == a
+		}
+		if keep {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// blocks of the start, by address: what the named steps write.
+var blockOrder = []struct {
+	name     string
+	from, to int
+}{
+	{"pins", 0x5640, 0x5643}, {"amplifiers", 0x5785, 0x5787}, {"front end", 0x5700, 0x5720},
+	{"channelizer", 0x5800, 0x5820}, {"correlators", 0x5820, 0x5860}, {"transmit path", 0x5220, 0x5222},
+}
+
+func startTrace(t *testing.T, cfg Config) []string {
+	var out []string
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, cfg, fast, nil)
+		b.chip.Trace(&b.trace)
+		b.run()
+		b.chip.Trace(nil)
+		if err := b.stop(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		out = lines(b.trace.String())
+	})
+	return out
+}
+
+var starts = []string{
+	"start_eu868_sx1250", "start_as923_sx1250", "start_cn490_sx1250",
+	"cfg_ftime_all_sf", "cfg_implicit_std", "cfg_no_service_no_fsk", "cfg_private", "cfg_radio0_only", "cfg_single_input",
+	"cfg_std_sf11_bw125", "cfg_std_sf11_bw250", "cfg_std_sf11_bw500", "cfg_std_sf5_bw125", "cfg_std_sf5_bw250", "cfg_std_sf5_bw500",
+	"cfg_std_sf7_bw125", "cfg_std_sf7_bw250", "cfg_std_sf7_bw500", "cfg_std_sf9_bw125", "cfg_std_sf9_bw250", "cfg_std_sf9_bw500",
+}
+
+func TestStartHasTheEffectOfTheReference(t *testing.T) {
+	for _, name := range starts {
+		t.Run(name, func(t *testing.T) {
+			rec := recorded(t, name)
+			want := rec.step(0)
+			got := startTrace(t, rec.config())
+			got = slices.DeleteFunc(got, func(l string) bool { return strings.HasPrefix(l, "W sx1302 0x6180 0") }) // EUI: a step of its own there
+
+			diffMaps(t, registerImage(t, got), registerImage(t, want))
+			diffLists(t, "radio commands, firmware and MCU dialogue", ordered(effect(t, got)), ordered(effect(t, want)))
+			for _, b := range blockOrder {
+				diffLists(t, b.name, within(effect(t, got), b.from, b.to), within(effect(t, want), b.from, b.to))
+			}
+		})
+	}
+}
+
+// within sorts the last effect on each byte of a block.
+func within(effects []string, from, to int) []string {
+	last := map[int]string{}
+	for _, l := range effects {
+		var a int
+		if n, _ := fmt.Sscanf(l, "W sx1302 0x%x", &a); n == 1 && a >= from && a < to {
+			last[a] = l
+		}
+	}
+	var out []string
+	for _, l := range last {
+		out = append(out, l)
+	}
+	sort.Strings(out)
+	return out
+}
+
+func diffMaps(t *testing.T, got, want map[string]string) {
+	t.Helper()
+	for a, v := range want {
+		if got[a] != v {
+			t.Errorf("register %s is %q at the end, %s in the recording", a, got[a], v)
+		}
+	}
+	for a, v := range got {
+		if want[a] == "" {
+			t.Errorf("register %s is %s at the end, at its reset value in the recording", a, v)
+		}
+	}
+}
+
+func diffLists(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	for i := range max(len(got), len(want)) {
+		g, w := "(nothing)", "(nothing)"
+		if i < len(got) {
+			g = got[i]
+		}
+		if i < len(want) {
+			w = want[i]
+		}
+		if g != w {
+			t.Errorf("%s, line %d: %s, in the recording %s", what, i, g, w)
+			return
+		}
+	}
+}
