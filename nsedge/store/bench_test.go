@@ -145,8 +145,8 @@ func readAll(b *testing.B, s *Store) {
 	b.Helper()
 	n := 0
 	err := errors.Join(
-		s.Each("devices", func(k, v []byte) error { n++; return nil }),
-		s.EachState(func(k [8]byte, v []byte) error { n++; return nil }))
+		s.Each("devices", func(_, _ []byte) error { n++; return nil }),
+		s.EachState(func([8]byte, []byte) error { n++; return nil }))
 	if err != nil || n != 2*benchDevices {
 		b.Fatal(n, err)
 	}

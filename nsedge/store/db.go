@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 const (
@@ -94,7 +95,7 @@ func openBolt(path string) (db *bbolt.DB, err error) {
 	var denied *fs.PathError
 	switch {
 	case err == nil:
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: a program other than gatewayd has %s open; end it first", ErrLocked, path)
 	case errors.As(err, &denied):
 		return nil, err
@@ -188,7 +189,7 @@ func (s *Store) update(f func(*bbolt.Tx) error) error {
 			return f(tx)
 		})
 	})
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
 		return ErrClosed
 	}
 	if err != nil {

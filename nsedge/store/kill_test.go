@@ -73,7 +73,7 @@ func TestAKilledProcessLosesNothing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	var acked [killKeys]uint64
 	for i := range kills {
-		child := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledChild$") //nolint:gosec // this test binary
 		child.Env = append(os.Environ(), killDir+"="+dir)
 		out, err := child.StdoutPipe()
 		if err != nil {

@@ -22,22 +22,22 @@ func lockFile(path string, wait time.Duration) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.Now().Add(wait)
+	deadline := time.After(wait)
+	retry := time.NewTicker(lockRetry)
+	defer retry.Stop()
 	for {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			_ = f.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
 		}
-		if !time.Now().Before(deadline) {
-			err = lockedBy(f)
-			_ = f.Close()
-			return nil, err
+		select {
+		case <-deadline:
+			return nil, errors.Join(lockedBy(f), f.Close())
+		case <-retry.C:
 		}
-		time.Sleep(lockRetry)
 	}
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0) // only told to people

@@ -91,8 +91,8 @@ func TestADatabaseInForeignHandsIsRefused(t *testing.T) {
 
 func TestADamagedDatabaseIsRefusedWithTheWayOut(t *testing.T) {
 	for name, spoil := range map[string]func(b []byte) []byte{
-		"empty":              func(b []byte) []byte { return nil },
-		"text":               func(b []byte) []byte { return []byte(strings.Repeat("x", 64<<10)) },
+		"empty":              func([]byte) []byte { return nil },
+		"text":               func([]byte) []byte { return []byte(strings.Repeat("x", 64<<10)) },
 		"both metas":         func(b []byte) []byte { clear(b[:8192]); return b },
 		"cut after metas":    func(b []byte) []byte { return b[:8192] },
 		"cut in the middle":  func(b []byte) []byte { return b[:20000] },
@@ -217,7 +217,7 @@ func TestBadArgumentsAreNamed(t *testing.T) {
 		"Put":    s.Put("b", []byte("k"), nil),
 		"Get":    getErr,
 		"Delete": s.Delete("b", []byte("k")),
-		"Each":   s.Each("b", func(k, v []byte) error { return nil }),
+		"Each":   s.Each("b", func(_, _ []byte) error { return nil }),
 		"Append": s.Append(key(1), nil),
 		"Forget": s.Forget(key(1)),
 	} {
@@ -243,23 +243,23 @@ func TestEachBearsChangesByItsCallerAndStopsAtAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := 0
-	if err := s.Each("devices", func(k, v []byte) error {
+	if err := s.Each("devices", func(k, _ []byte) error {
 		seen++
 		return errors.Join(s.Delete("devices", k), s.Append(key(1), k))
 	}); err != nil || seen != n {
 		t.Errorf("%d documents, want %d, %v", seen, n, err)
 	}
-	if err := s.Each("devices", func(k, v []byte) error { t.Errorf("%s is still there", k); return nil }); err != nil {
+	if err := s.Each("devices", func(k, _ []byte) error { t.Errorf("%s is still there", k); return nil }); err != nil {
 		t.Error(err)
 	}
 	stop := errors.New("stop")
-	if err := s.EachState(func(k [8]byte, v []byte) error { return errors.Join(stop, s.Forget(k)) }); !errors.Is(err, stop) {
+	if err := s.EachState(func(k [8]byte, _ []byte) error { return errors.Join(stop, s.Forget(k)) }); !errors.Is(err, stop) {
 		t.Errorf("EachState: %v", err)
 	}
 	if err := s.Put("devices", []byte("k"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Each("devices", func(k, v []byte) error { return stop }); err != stop {
+	if err := s.Each("devices", func(_, _ []byte) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("Each: %v", err)
 	}
 }

@@ -111,8 +111,7 @@ func Open(dir string, o Options) (*Store, error) {
 		{"prepare the journal", s.prepareJournal},
 	} {
 		if err := step.do(); err != nil {
-			s.release()
-			return nil, fmt.Errorf("open the store %s: %s: %w", dir, step.name, err)
+			return nil, errors.Join(fmt.Errorf("open the store %s: %s: %w", dir, step.name, err), s.release())
 		}
 	}
 	return s, nil
