@@ -112,7 +112,7 @@ func (d *daemon) Run(ctx context.Context) error {
 
 // ended tells whether err only says that ctx is over.
 func ended(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, net.ErrClosed))
+	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, net.ErrClosed))
 }
 
 // holdOnPanic leaves the chip in reset before a panic takes the process down:

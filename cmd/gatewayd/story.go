@@ -101,14 +101,14 @@ func (s *story) Publish(e nsedge.Event) {
 		}
 		s.count(func(t *tally) { t.Uplinks++ })
 		l.Event, l.tone = "uplink", cyan
-		l.Text = fmt.Sprintf("#%-3d %s  %s  %s", e.Counter, onAir(e.Radio), level(e.Radio), content(e.Port, e.Payload, e.Encrypted))
+		l.Text = fmt.Sprintf("%-4s %s  %s  %s", nth(e.Counter), onAir(e.Radio), level(e.Radio), content(e.Port, e.Payload, e.Encrypted))
 		l.Detail = uplinkDetail{e.Counter, e.Radio.DataRate, e.Radio.Freq, e.Radio.RSSI, e.Radio.SNR, e.Port, e.Payload}
 	case *nsedge.DownlinkRequest:
 		l.Event, l.tone = "request", faint
-		l.Text = fmt.Sprintf("#%-3d an answer of at most %d bytes is taken for another %s",
-			e.Counter, e.MaxSize, shortTime(time.Until(e.Deadline)))
+		l.Text = fmt.Sprintf("%-4s an answer of at most %d bytes is taken for another %s",
+			nth(e.Counter), e.MaxSize, shortTime(time.Until(e.Deadline)))
 	case *nsedge.DownlinkEvent:
-		s.timing(&l, "downlink", e.Timing, fmt.Sprintf("#%-3d %s  %s", e.Counter, onAir(e.Radio), content(e.Port, e.Payload, e.Encrypted)))
+		s.downlink(&l, e)
 	case *nsedge.JoinRequest:
 		l.Event = "join?"
 		l.Text = fmt.Sprintf("asks to join; the application server holds its key, address %s", e.DevAddr)
@@ -126,10 +126,9 @@ func (s *story) Publish(e nsedge.Event) {
 func (s *story) notice(l *line, e *nsedge.Notice) bool {
 	l.Text = e.Message
 	switch {
-	case e.Code == nsedge.CodeJoinAccepted && e.Timing != nil:
+	case e.Code == nsedge.CodeJoinAccepted:
 		s.count(func(t *tally) { t.Joins++ })
-		s.timing(l, "joined", *e.Timing, fmt.Sprintf("address %s", e.DevAddr))
-		return true
+		return false // the downlink itself has its line
 	case e.Level == nsedge.Error:
 		s.count(func(t *tally) { t.Failed++ })
 		l.Event, l.tone = "error", red
@@ -141,8 +140,13 @@ func (s *story) notice(l *line, e *nsedge.Notice) bool {
 	return true
 }
 
-// timing fills in l with a transmission and the proof of its instant.
-func (s *story) timing(l *line, event string, t nsedge.Timing, what string) {
+// joinAccept is the MType of a join-accept.
+const joinAccept = 1
+
+// downlink fills in l with a transmission and the proof of its instant:
+// planned, armed and on air on the gateway's counter.
+func (s *story) downlink(l *line, e *nsedge.DownlinkEvent) {
+	t := e.Timing
 	off := int64(t.Started - t.Planned)
 	s.count(func(c *tally) {
 		c.Downlinks++
@@ -156,39 +160,51 @@ func (s *story) timing(l *line, event string, t nsedge.Timing, what string) {
 			c.Margin = t.Margin
 		}
 	})
-	l.Event, l.tone = event, green
+	l.Event, l.tone, l.Detail = "downlink", green, t
 	if off != 0 {
 		l.tone = red
 	}
-	l.Text = fmt.Sprintf("%s  %s planned %s, armed %s before, on air %+d µs", what, t.Window, micros(t.Planned), shortTime(t.Margin), off)
-	l.Detail = t
+	number, what := nth(e.Counter), content(e.Port, e.Payload, e.Encrypted)
+	if e.Frame.MType == joinAccept {
+		number, what = "join", "join-accept"
+	}
+	l.Text = fmt.Sprintf("%-4s %s  %s planned %s armed %s on air %s µs: %d µs off, margin %s  %s", number, onAir(e.Radio),
+		t.Window, micros(t.Planned), micros(t.Armed), micros(t.Started), off, shortTime(t.Margin), what)
 }
 
 // Told writes what the example application server answered.
 func (s *story) Told(a exampleas.Answer) {
 	s.print(line{
 		Event: "answer", Device: a.Request.Device,
-		Text: fmt.Sprintf("#%-3d example AS says %s after %s", a.Request.Counter, quoted(a.Payload), shortTime(a.Took)),
+		Text: fmt.Sprintf("%-4s the example AS says %s after %s", nth(a.Request.Counter), quoted(a.Payload), shortTime(a.Took)),
 	})
 }
+
+// nth is a frame counter in words.
+func nth(counter uint32) string { return fmt.Sprintf("#%d", counter) }
 
 // Heard writes what a virtual device received, and when by the air's clock:
 // the proof by somebody who knows nothing of the driver's counter.
 func (s *story) Heard(device radio.EUI64, e enddevice.Event) {
 	l := line{Event: "heard", Device: device.String(), tone: green}
 	var a enddevice.Arrival
+	number, what := "", ""
 	switch e := e.(type) {
+	case enddevice.Joining:
+		l.Event, l.tone = "join", cyan
+		l.Text = fmt.Sprintf("%-4s DR%d %.3f MHz  asks to join, DevNonce %d", "", e.DataRate, e.Freq.MHz(), e.DevNonce)
+		s.print(l)
+		return
 	case enddevice.Joined:
-		a, l.Text = e.Arrival, fmt.Sprintf("its join-accept, address %s", e.DevAddr)
+		a, number, what = e.Arrival, "join", fmt.Sprintf("has joined, address %s", e.DevAddr)
 	case enddevice.Received:
-		a, l.Text = e.Arrival, fmt.Sprintf("#%-3d %s", e.FCnt, content(e.Port, e.Payload, e.Payload))
+		a, number, what = e.Arrival, nth(e.FCnt), content(e.Port, e.Payload, e.Payload)
 	case enddevice.Rejected:
-		l.tone = red
-		a, l.Text = e.Arrival, fmt.Sprintf("a frame that it refused: %v", e.Reason)
+		a, what = e.Arrival, fmt.Sprintf("refused it: %v", e.Reason)
 	default:
 		return
 	}
-	if a.Offset != 0 {
+	if _, refused := e.(enddevice.Rejected); refused || a.Offset != 0 {
 		l.tone = red
 	}
 	s.count(func(t *tally) {
@@ -197,7 +213,8 @@ func (s *story) Heard(device radio.EUI64, e enddevice.Event) {
 			t.HeardOff++
 		}
 	})
-	l.Text += fmt.Sprintf("  in %s, %s after its uplink: %d µs off", a.Window, micros(radio.Instant(a.Delay.Microseconds())), a.Offset.Microseconds())
+	l.Text = fmt.Sprintf("%-4s in %s, %s µs after its uplink: %d µs off  %s",
+		number, a.Window, micros(radio.Instant(a.Delay.Microseconds())), a.Offset.Microseconds(), what)
 	l.Detail = heardDetail{a.Window, a.Delay.Microseconds(), a.Offset.Microseconds()}
 	s.print(l)
 }
@@ -223,17 +240,31 @@ func (s *story) Summary() {
 		s.print(line{Event: "summary", Text: "the end", Detail: t})
 		return
 	}
-	verdict := "every one on its planned microsecond"
-	switch {
-	case t.Downlinks == 0:
-		verdict = "none was needed"
-	case t.OffTime > 0:
-		verdict = fmt.Sprintf("%d off their planned instant, the worst by %d µs", t.OffTime, t.Worst)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Fprintf(s.out, "\n%d joins and %d uplinks in %s, %d errors\n", t.Joins, t.Uplinks, time.Since(s.start).Round(time.Second), t.Failed)
-	fmt.Fprintf(s.out, "%d downlinks, %s; smallest margin %s\n", t.Downlinks, verdict, shortTime(t.Margin))
+	fmt.Fprintf(s.out, "\n%s and %s in %s, %s\n", plural(t.Joins, "join"), plural(t.Uplinks, "uplink"),
+		time.Since(s.start).Round(time.Second), plural(t.Failed, "error"))
+	fmt.Fprintf(s.out, "%s, %s\n", plural(t.Downlinks, "downlink"), t.verdict())
+}
+
+// verdict says whether all downlinks were in time.
+func (t tally) verdict() string {
+	switch {
+	case t.Downlinks == 0:
+		return "none was due"
+	case t.OffTime > 0:
+		return fmt.Sprintf("%d off the planned instant, the worst by %d µs", t.OffTime, t.Worst)
+	case t.HeardOff > 0:
+		return fmt.Sprintf("but the devices heard %d of %d off the start of their window", t.HeardOff, t.Heard)
+	}
+	return fmt.Sprintf("all on the planned microsecond (the devices heard %d, 0 µs off); smallest margin %s", t.Heard, shortTime(t.Margin))
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 type uplinkDetail struct {
@@ -283,13 +314,13 @@ func quoted(b []byte) string {
 	return fmt.Sprintf("%q", b)
 }
 
-// micros groups an instant's digits: 12 345 678 µs.
+// micros groups an instant's digits: 12 345 678.
 func micros(i radio.Instant) string {
 	s := fmt.Sprint(int64(i))
 	for at := len(s) - 3; at > 0 && s[at-1] != '-'; at -= 3 {
 		s = s[:at] + " " + s[at:]
 	}
-	return s + " µs"
+	return s
 }
 
 // shortTime is a duration with three digits.
