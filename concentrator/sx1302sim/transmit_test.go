@@ -127,10 +127,24 @@ func (p *player) compareSent(t *testing.T) int {
 	if got.Freq-want.Freq > 122 || want.Freq-got.Freq > 122 || !bytes.Equal(got.Payload, want.Payload) {
 		t.Errorf("%q: %d Hz, payload %x", s.Call, got.Freq, got.Payload)
 	}
-	if got.Mod != want.Mod {
+	if !sameModulation(got.Mod, want.Mod) {
 		t.Errorf("%q: modulation %#v, want %#v", s.Call, got.Mod, want.Mod)
 	}
 	return 1
+}
+
+// sameModulation allows for the registers' steps: 122 Hz of deviation, whole
+// dividers of 32 MHz for the bit rate.
+func sameModulation(got, want radio.Modulation) bool {
+	g, ok := got.(radio.FSK)
+	w, too := want.(radio.FSK)
+	if !ok || !too {
+		return got == want
+	}
+	step := w.BitRate*w.BitRate/ticksPerSecond + 1
+	near := g.BitRate-w.BitRate <= step && w.BitRate-g.BitRate <= step && max(g.Deviation-w.Deviation, w.Deviation-g.Deviation) <= 122
+	g.BitRate, g.Deviation = w.BitRate, w.Deviation
+	return near && g == w
 }
 
 // host speaks to a chip as a driver does.
