@@ -71,7 +71,6 @@ type Chip struct {
 	bus        chan struct{} // holds a token while a transfer lasts
 	pace       pace          // owned by the holder of the bus
 	violations atomic.Int64
-	hz         atomic.Int64 // what the host agreed to in Connect
 
 	mu      sync.Mutex // everything below
 	closed  bool
@@ -90,9 +89,11 @@ type Chip struct {
 	pps     int64 // ticks at the last PPS that was latched
 	frame   frameState
 	actions []func() // calls into the medium, made after mu is released
-	err     error    // first violation of the transfer at hand
+	err     error    // violation in the transfer at hand
 	scratch []byte
 	trace   io.Writer
+
+	transferring bool
 }
 
 // New returns a chip whose reset pin is released and whose registers have
@@ -163,7 +164,7 @@ func (c *Chip) Close() {
 	}
 }
 
-// Violations returns how often the host did what the chip doesn't allow.
+// Violations returns in how many transfers the host did what the chip doesn't allow.
 func (c *Chip) Violations() int { return int(c.violations.Load()) }
 
 // Faults returns what makes the chip misbehave.
@@ -214,12 +215,14 @@ func (c *Chip) release() {
 func (c *Chip) later(f func()) { c.actions = append(c.actions, f) }
 
 // violation notes that the host did something that the chip doesn't allow.
+// Only the first one in a transfer counts.
 func (c *Chip) violation(format string, args ...any) {
+	if c.transferring && c.err != nil {
+		return
+	}
 	err := fmt.Errorf(format, args...)
 	c.violations.Add(1)
-	if c.err == nil {
-		c.err = err
-	}
+	c.err = err
 	if c.cfg.Violation != nil {
 		c.cfg.Violation(err)
 	}

@@ -144,8 +144,9 @@ func (c *Chip) transfer(w, r []byte) error {
 	case fails:
 		return ErrTransfer
 	}
+	c.err, c.transferring = nil, true
+	defer func() { c.transferring = false }()
 	c.tick()
-	c.err = nil
 	if dies {
 		c.losePower()
 	}
