@@ -38,7 +38,8 @@ func (s *Server) serveData() http.HandlerFunc {
 		query := parseParameters(r.URL.RawQuery)
 		c, err := s.admit(r, query)
 		if err != nil {
-			p := refuse(w, err)
+			p := problemOf(err)
+			refuse(w, p)
 			s.metrics.refused.WithLabelValues(p.Code).Inc()
 			s.log.Info("data api connection refused", slog.String("remote", r.RemoteAddr), slog.String("code", p.Code), slog.String("field", p.Field))
 			return

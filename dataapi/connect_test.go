@@ -132,7 +132,7 @@ func TestWaysToAuthorise(t *testing.T) {
 			}
 			d := websocket.Dialer{NetDialContext: r.pipes.dial}
 			for _, path := range []string{"/api/v1.0/data", "/api/data"} {
-				conn, res, err := d.Dial("ws://gateway"+path+"?"+c.query, h)
+				conn, res, err := d.Dial("ws://gateway"+path+"?"+c.query, h) //nolint:bodyclose // Dial closes it
 				if (err == nil) != c.connects {
 					t.Errorf("%s: %v %v", c.name, res, err)
 				}

@@ -11,11 +11,10 @@ import (
 	"gatewayd/radio"
 )
 
-// message is what an AS sent, understood. Meta holds what of its meta object
-// could be read; it goes back in an error about the message.
+// message is what an AS sent, understood.
 type message struct {
 	kind   string
-	meta   nsedge.Meta
+	fields fields // its meta object
 	answer nsedge.Answer
 }
 
@@ -38,7 +37,7 @@ func (e *encoder) decode(text []byte) (message, error) {
 		return m, err
 	}
 	metaObject, metaErr := env.object("meta")
-	m.meta = readMeta(metaObject)
+	m.fields = metaObject
 	params, paramsErr := env.object("params")
 	switch m.kind {
 	case "downlink_response", "join_response":
@@ -67,19 +66,18 @@ func (e *encoder) decode(text []byte) (message, error) {
 	return m, err
 }
 
-// readMeta takes what is readable, for the echo in an error.
-func readMeta(o fields) (m nsedge.Meta) {
-	readHex := func(name string, into []byte) {
-		if b, err := o.hex(name, len(into)); err == nil {
-			copy(into, b)
+// meta is what of the message's meta can be read; it goes back in an error
+// about the message.
+func (m message) meta() (out nsedge.Meta) {
+	for _, f := range []struct {
+		name string
+		into []byte
+	}{{"application", out.Application[:]}, {"device", out.Device[:]}, {"device_addr", out.DevAddr[:]}, {"gateway", out.Gateway[:]}, {"packet_hash", out.PacketHash[:]}} {
+		if b, err := m.fields.hex(f.name, len(f.into)); err == nil {
+			copy(f.into, b)
 		}
 	}
-	readHex("application", m.Application[:])
-	readHex("device", m.Device[:])
-	readHex("device_addr", m.DevAddr[:])
-	readHex("gateway", m.Gateway[:])
-	readHex("packet_hash", m.PacketHash[:])
-	return m
+	return out
 }
 
 // address reads what an answer is matched by: the packet hash alone, or the

@@ -126,8 +126,8 @@ func TestMalformedMessagesSayWhichFieldAndWhatIsAllowed(t *testing.T) {
 
 func TestTheErrorOfAMalformedMessageCarriesItsMeta(t *testing.T) {
 	m, err := testEncoder().decode([]byte(`{"type":"nonsense","meta":{"device":"` + euiText + `","gateway":"x","application":"6caabba5aa141e23"}}`))
-	if want := (nsedge.Meta{Device: mustEUI(euiText), Application: mustEUI("6caabba5aa141e23")}); err == nil || !reflect.DeepEqual(m.meta, want) {
-		t.Errorf("%+v, %v", m.meta, err)
+	if want := (nsedge.Meta{Device: mustEUI(euiText), Application: mustEUI("6caabba5aa141e23")}); err == nil || !reflect.DeepEqual(m.meta(), want) {
+		t.Errorf("%+v, %v", m.meta(), err)
 	}
 }
 
@@ -147,7 +147,7 @@ func FuzzDecode(f *testing.F) {
 			if p.Code == codeServerError || p.Message == "" {
 				t.Errorf("%s: %+v", text, p)
 			}
-			if out := e.event(&nsedge.Notice{Meta: m.meta, Level: nsedge.Error, Code: p.Code, Message: p.Message}, packetID{}, 0); !json.Valid(out) {
+			if out := e.event(&nsedge.Notice{Meta: m.meta(), Level: nsedge.Error, Code: p.Code, Message: p.Message}, packetID{}, 0); !json.Valid(out) {
 				t.Errorf("%s", out)
 			}
 			return

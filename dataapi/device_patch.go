@@ -204,12 +204,10 @@ func setWord[T ~string](into *T, o fields, name string, allowed ...T) error {
 
 // bare is a number or boolean, also where it came as text.
 func (f fields) bare(name string) string {
-	raw := strings.TrimSpace(string(f.m[name]))
-	var s string
-	if json.Unmarshal(f.m[name], &s) == nil {
+	if s, ok := unquote(f.m[name]); ok {
 		return strings.TrimSpace(s)
 	}
-	return raw
+	return string(f.m[name])
 }
 
 func setNumber[T int | uint32](into *T, o fields, name string, least, most int64) error {
@@ -253,8 +251,7 @@ func setBool(into *bool, o fields, name string) error {
 }
 
 func textOrNumber(o fields, name string) (string, error) {
-	raw := strings.TrimSpace(string(o.m[name]))
-	if raw != "" && (raw[0] == '{' || raw[0] == '[') {
+	if raw := o.m[name]; raw[0] == '{' || raw[0] == '[' {
 		return "", badField(o.name(name), "%s; a text is wanted", o.raw(name))
 	}
 	return o.bare(name), nil

@@ -63,7 +63,7 @@ type positionView struct {
 	Precision int     `json:"precision"`
 }
 
-// viewDevice shows a device of the one organization.
+// viewDevice shows a device of the one organisation.
 func viewDevice(d *nsedge.Device, org string, secrets bool) deviceView {
 	v := deviceView{
 		DevEUI: d.DevEUI, AppEUI: d.AppEUI, Tags: d.Tags, Activation: string(d.Activation), Encryption: string(d.Encryption),
@@ -79,7 +79,7 @@ func viewDevice(d *nsedge.Device, org string, secrets bool) deviceView {
 		v.Tags = []string{}
 	}
 	if d.DevAddr != nil {
-		v.DevAddr = ptr(d.DevAddr.String())
+		v.DevAddr = new(d.DevAddr.String())
 	}
 	if g := d.Geolocation; g != nil {
 		v.Geolocation = &positionView{g.Lat, g.Lng, g.Precision}
@@ -94,7 +94,5 @@ func keyText(k *nsedge.Key) *string {
 	if k == nil {
 		return nil
 	}
-	return ptr(hex.EncodeToString(k[:]))
+	return new(hex.EncodeToString(k[:]))
 }
-
-func ptr[T any](v T) *T { return &v }

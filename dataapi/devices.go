@@ -45,7 +45,7 @@ func (s *Server) listDevices(c *call) (reply, error) {
 	}
 	var all []found
 	err = edge.Devices(c.Context(), func(d nsedge.Device) bool {
-		if matchAll(terms, &d, s.cfg.Organization) && c.key.May("devices", read, d.DevEUI.String()) {
+		if matchAll(terms, &d, s.cfg.Org) && c.key.May("devices", read, d.DevEUI.String()) {
 			f := found{eui: d.DevEUI}
 			for _, o := range order {
 				f.keys = append(f.keys, sortKey(&d, o.field))
@@ -89,7 +89,7 @@ func sortFound(all []found, order []sorting) {
 }
 
 func (s *Server) view(c *call, d *nsedge.Device) deviceView {
-	return viewDevice(d, s.cfg.Organization, c.key.SeesSecrets(d.DevEUI.String()))
+	return viewDevice(d, s.cfg.Org, c.key.SeesSecrets(d.DevEUI.String()))
 }
 
 func (s *Server) deviceReply(c *call, status int, d *nsedge.Device) reply {
@@ -108,7 +108,7 @@ func (s *Server) createDevice(c *call) (reply, error) {
 	if !body.given("dev_eui") {
 		return reply{}, missingField("dev_eui", "16 hex digits are wanted")
 	}
-	d := nsedge.Device{Encryption: nsedge.KeysAtNS, Class: "A", CountersSize: 4, ADR: nsedge.ADR{Mode: "on"}, Org: s.cfg.Organization}
+	d := nsedge.Device{Encryption: nsedge.KeysAtNS, Class: "A", CountersSize: 4, ADR: nsedge.ADR{Mode: "on"}, Org: s.cfg.Org}
 	if err := patchDevice(&d, body); err != nil {
 		return reply{}, err
 	}

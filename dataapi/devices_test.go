@@ -145,7 +145,7 @@ func TestAKeyForOneDeviceSeesJustThat(t *testing.T) {
 
 func TestListsOfDevices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := start(t, Config{Organization: "farm"})
+		r := start(t, Config{Org: "farm"})
 		for i := range 400 {
 			eui := mustEUI(fmt.Sprintf("%016x", i))
 			d := nsedge.Device{DevEUI: eui, Class: "A", Activation: nsedge.OTAA, Encryption: nsedge.KeysAtNS, CounterUp: uint32(i * 7 % 400)}

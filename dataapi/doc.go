@@ -12,7 +12,7 @@
 //     into [nsedge.Answer] values, and a writer with a bounded queue. A reader
 //     that falls behind is closed with 1013 and is never waited for.
 //   - [Keys] are the access tokens with their rights; only hashes are kept.
-//   - The rest are REST resources: devices, keys, organizations.
+//   - The rest are REST resources: devices, keys, organisations.
 //
 // Files are named for the concept they hold: query.go (what a client may ask
 // for when it connects), filter.go, envelope.go and encode_*.go (events to

@@ -70,13 +70,13 @@ func notFound(format string, args ...any) *problem {
 // problemOf translates any error into what the client is told. What is not
 // the client's business stays here: it is logged by the caller.
 func problemOf(err error) *problem {
-	var p *problem
-	var refusal *nsedge.Refusal
-	switch {
-	case errors.As(err, &p):
+	if p, ok := errors.AsType[*problem](err); ok {
 		return p
-	case errors.As(err, &refusal):
+	}
+	if refusal, ok := errors.AsType[*nsedge.Refusal](err); ok {
 		return problemOfRefusal(refusal)
+	}
+	switch {
 	case errors.Is(err, nsedge.ErrUnknownDevice):
 		return &problem{http.StatusNotFound, codeNotFound, "", "Device not found"}
 	case errors.Is(err, nsedge.ErrDeviceExists):
@@ -121,8 +121,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 }
 
 // refuse answers a request with what is wrong with it.
-func refuse(w http.ResponseWriter, err error) *problem {
-	p := problemOf(err)
+func refuse(w http.ResponseWriter, p *problem) {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="gatewayd"`)
@@ -130,7 +129,6 @@ func refuse(w http.ResponseWriter, err error) *problem {
 		w.Header().Set("Retry-After", "5")
 	}
 	writeJSON(w, p.Status, p)
-	return p
 }
 
 // shown quotes a client's value for a message: bounded, never a secret.

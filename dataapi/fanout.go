@@ -116,7 +116,7 @@ func (s *Server) shutdown(ctx context.Context) {
 	s.mu.RLock()
 	for c := range s.subscribers {
 		if c.conn != nil {
-			c.conn.Close()
+			_ = c.conn.Close() // it had its time
 		}
 	}
 	s.mu.RUnlock()

@@ -31,7 +31,7 @@ func (f fields) given(field string) bool {
 	return ok && !isNull(raw)
 }
 
-func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
+func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
 
 // raw is how a value looks in a message about it.
 func (f fields) raw(field string) string {
@@ -55,14 +55,27 @@ func (f fields) object(field string) (fields, error) {
 }
 
 // text returns "" where nothing is given.
-func (f fields) text(field string) (s string, err error) {
+func (f fields) text(field string) (string, error) {
 	if !f.given(field) {
 		return "", nil
 	}
-	if json.Unmarshal(f.m[field], &s) != nil {
+	s, ok := unquote(f.m[field])
+	if !ok {
 		return "", badField(f.name(field), "%s; a text is wanted", f.raw(field))
 	}
 	return s, nil
+}
+
+// unquote reads a JSON string which is known to be valid JSON; one without
+// escapes costs one copy.
+func unquote(raw json.RawMessage) (s string, ok bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	if text := raw[1 : len(raw)-1]; bytes.IndexByte(text, '\\') < 0 {
+		return string(text), true
+	}
+	return s, json.Unmarshal(raw, &s) == nil
 }
 
 // hex returns n bytes, nil where nothing is given, be it as "".
@@ -100,15 +113,15 @@ func (f fields) base64(field string) ([]byte, error) {
 	if !f.given(field) {
 		return nil, nil
 	}
-	var s string
-	if json.Unmarshal(f.m[field], &s) != nil {
+	s, ok := unquote(f.m[field])
+	if !ok {
 		return nil, badField(f.name(field), "a text with base64 is wanted")
 	}
 	b, err := decodeBase64(s)
 	if err != nil {
 		return nil, badField(f.name(field), "not base64 (%v); the standard alphabet A-Z a-z 0-9 + / is wanted, padding may lack", err)
 	}
-	return append([]byte{}, b...), nil
+	return b, nil
 }
 
 // int accepts whole numbers, written as 10 or 10.0.
@@ -142,7 +155,10 @@ func (f fields) bools(into map[string]*bool) error {
 		if !f.given(field) {
 			continue
 		}
-		if json.Unmarshal(f.m[field], into[field]) != nil {
+		switch text := string(f.m[field]); text {
+		case "true", "false":
+			*into[field] = text == "true"
+		default:
 			return badField(f.name(field), "%s; true and false are allowed", f.raw(field))
 		}
 	}

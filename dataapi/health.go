@@ -2,6 +2,7 @@ package dataapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 )
@@ -16,7 +17,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
 	if err := s.ready(ctx); err != nil {
-		refuse(w, &problem{http.StatusServiceUnavailable, codeNotReady, "", err.Error()})
+		message := err.Error()
+		if p, ok := errors.AsType[*problem](err); ok {
+			message = p.Message
+		}
+		refuse(w, &problem{http.StatusServiceUnavailable, codeNotReady, "", message})
 		return
 	}
 	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
@@ -41,7 +46,7 @@ const indexPage = `<!doctype html>
 <p>A LoRaWAN network on its own gateway. What is served here:</p>
 <ul>
 <li><code>/api/v1.0/data?access_token=…</code> the Data API, a WebSocket</li>
-<li><code>/api/v1.0/devices</code>, <code>/api/v1.0/keys</code>, <code>/api/v1.0/organizations</code> the Management API</li>
+<li><code>/api/v1.0/devices</code>, <code>/api/v1.0/keys</code> the Management API</li>
 <li><a href="healthz">/healthz</a>, <a href="readyz">/readyz</a>, <a href="metrics">/metrics</a></li>
 </ul></html>
 `

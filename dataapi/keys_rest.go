@@ -48,7 +48,7 @@ func (s *Server) keyList() methods {
 			if err != nil {
 				return reply{}, err
 			}
-			k := Key{Org: s.cfg.Organization}
+			k := Key{Org: s.cfg.Org}
 			if err := patchKey(&k, body); err != nil {
 				return reply{}, err
 			}
@@ -94,7 +94,7 @@ func keyReply(k Key, err error) (reply, error) {
 	return reply{http.StatusOK, map[string]keyView{"key": viewKey(k, "")}}, nil
 }
 
-// patchKey sets what the client gave. Ids of users and organizations and the
+// patchKey sets what the client gave. Ids of users and organisations and the
 // permissions are kept as sent.
 func patchKey(k *Key, body fields) error {
 	for name, into := range map[string]*string{"user_id": &k.UserID, "org": &k.Org, "description": &k.Description} {

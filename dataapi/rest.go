@@ -47,7 +47,7 @@ func (s *Server) routes() http.Handler {
 	}
 	s.resource(mux, "/api/"+apiVersion+"/keys", "keys", s.keyList())
 	s.resource(mux, "/api/"+apiVersion+"/keys/{id}", "keys", s.keyOne())
-	s.resource(mux, "/api/"+apiVersion+"/organizations", "", methods{http.MethodGet: s.organizations})
+	s.resource(mux, "/api/"+apiVersion+"/"+organisations, "", methods{http.MethodGet: s.listOrganisations})
 
 	mux.HandleFunc("/healthz", s.healthz)
 	mux.HandleFunc("/readyz", s.readyz)
@@ -91,7 +91,8 @@ func (s *Server) resource(mux *http.ServeMux, path, name string, m methods) {
 		rep, err := s.dispatch(w, r, name, handle)
 		status := rep.status
 		if err != nil {
-			p := refuse(w, err)
+			p := problemOf(err)
+			refuse(w, p)
 			if status = p.Status; p.Code == codeServerError {
 				s.log.Error("management api", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
 			}
@@ -183,13 +184,16 @@ func (c *call) body(name string) (fields, error) {
 	return f, nil
 }
 
-// organizations answers with the one organization that there is.
-func (s *Server) organizations(*call) (reply, error) {
-	type organization struct {
+// organisations is the API's word for them.
+const organisations = "organizations" //nolint:misspell // clients spell it like this
+
+// listOrganisations answers with the one that there is.
+func (s *Server) listOrganisations(*call) (reply, error) {
+	type organisation struct {
 		ID   string `json:"id"`
 		Name string `json:"name"`
 	}
-	return reply{http.StatusOK, map[string]any{"organizations": []organization{{s.cfg.Organization, s.cfg.Organization}}}}, nil
+	return reply{http.StatusOK, map[string]any{organisations: []organisation{{s.cfg.Org, s.cfg.Org}}}}, nil
 }
 
 // unixOrNull is a time as the Management API shows it: whole seconds.

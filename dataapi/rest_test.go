@@ -53,7 +53,7 @@ func TestBeforeTheEdgeIsThere(t *testing.T) {
 	}
 	get := func(method, path string) int {
 		w := httptest.NewRecorder()
-		s.Handler().ServeHTTP(w, httptest.NewRequest(method, path+"?access_token="+token, strings.NewReader("{}")))
+		s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path+"?access_token="+token, strings.NewReader("{}")))
 		return w.Code
 	}
 	for _, c := range [][2]string{{"GET", "/readyz"}, {"GET", devicesPath}, {"POST", devicesPath}, {"GET", devicesPath + "/0102030405060708"}, {"PATCH", devicesPath + "/0102030405060708"}} {
@@ -89,14 +89,14 @@ func TestManners(t *testing.T) {
 			{"by cookie, another site", "POST", devicesPath, `{"dev_eui":"0102030405060709"}`, append(cookie, "Sec-Fetch-Site", "cross-site"), 403},
 			{"by cookie, another origin", "DELETE", devicesPath + "/0102030405060708", "", append(cookie, "Origin", "http://elsewhere"), 403},
 			{"by cookie, our origin", "DELETE", devicesPath + "/0102030405060708", "", append(cookie, "Origin", "http://gateway", "Sec-Fetch-Site", "same-origin"), 204},
-			{"organizations", "GET", "/api/v1.0/organizations", "", nil, 200},
+			{organisations, "GET", "/api/v1.0/" + organisations, "", nil, 200},
 		} {
 			if status, body := r.rest(c.method, c.path, c.body, c.header...); status != c.status {
 				t.Errorf("%s: %d %v", c.name, status, body)
 			}
 		}
-		_, body := r.rest("GET", "/api/v1.0/organizations", "")
-		if o := body["organizations"].([]any); len(o) != 1 || o[0].(map[string]any)["id"] != "default" || o[0].(map[string]any)["name"] != "default" {
+		_, body := r.rest("GET", "/api/v1.0/"+organisations, "")
+		if o := body[organisations].([]any); len(o) != 1 || o[0].(map[string]any)["id"] != "default" || o[0].(map[string]any)["name"] != "default" {
 			t.Errorf("%v", body)
 		}
 	})

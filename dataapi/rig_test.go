@@ -231,7 +231,7 @@ func (r *rig) key(k Key) string {
 func (r *rig) connect(query string) *websocket.Conn {
 	r.Helper()
 	d := websocket.Dialer{NetDialContext: r.pipes.dial}
-	c, _, err := d.Dial("ws://gateway/api/v1.0/data?access_token="+r.token+"&"+query, nil)
+	c, _, err := d.Dial("ws://gateway/api/v1.0/data?access_token="+r.token+"&"+query, nil) //nolint:bodyclose // Dial closes it
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -276,8 +276,7 @@ func (r *rig) send(c *websocket.Conn, text string) {
 func closeCode(c *websocket.Conn) (int, string) {
 	for {
 		if _, _, err := c.ReadMessage(); err != nil {
-			var e *websocket.CloseError
-			if errors.As(err, &e) {
+			if e, ok := errors.AsType[*websocket.CloseError](err); ok {
 				return e.Code, e.Text
 			}
 			return 0, err.Error()
@@ -289,7 +288,7 @@ func closeCode(c *websocket.Conn) (int, string) {
 func (r *rig) rest(method, path, body string, header ...string) (int, map[string]any) {
 	r.Helper()
 	client := http.Client{Transport: &http.Transport{DialContext: r.pipes.dial, DisableKeepAlives: true}}
-	req, err := http.NewRequest(method, "http://gateway"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(r.Context(), method, "http://gateway"+path, strings.NewReader(body))
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -35,6 +35,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err := server.Shutdown(polite); errors.Is(err, context.DeadlineExceeded) {
 		_ = server.Close() // what is still open had its time
 	}
-	<-ended
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve http on %s: %w", l.Addr(), err)
+	}
 	return nil
 }

@@ -37,8 +37,8 @@ type Config struct {
 	// Network is meta.network: 8 or 32 hex digits. Where it is empty, one is
 	// made and kept in Documents.
 	Network string
-	// Organization is the name of the one organization; "default" if empty.
-	Organization string
+	// Org is the name of the one organisation; "default" if empty.
+	Org string
 	// Documents keep the keys; in memory if nil.
 	Documents Documents
 	// Edge may also be given later with [Server.SetEdge].
@@ -77,8 +77,8 @@ func (c *Config) setDefaults() error {
 			*d.v = d.d
 		}
 	}
-	if c.Organization == "" {
-		c.Organization = "default"
+	if c.Org == "" {
+		c.Org = "default"
 	}
 	if c.Documents == nil {
 		c.Documents = &memory{}

@@ -92,7 +92,7 @@ func (c *subscriber) write() {
 		}
 		if err != nil {
 			c.end(0, "write: "+err.Error())
-			c.conn.Close() // wakes the reader
+			_ = c.conn.Close() // wakes the reader
 			return
 		}
 	}
@@ -128,7 +128,7 @@ func (c *subscriber) farewell() {
 	}
 	text := websocket.FormatCloseMessage(c.code, c.why)
 	if c.conn.WriteControl(websocket.CloseMessage, text, until) != nil {
-		c.conn.Close()
+		_ = c.conn.Close() // wakes the reader
 		return
 	}
 	_ = c.conn.NetConn().SetReadDeadline(until) // a closed socket wakes the reader too
@@ -149,7 +149,7 @@ func (c *subscriber) read() {
 		}
 	}
 	<-c.done
-	c.conn.Close()
+	_ = c.conn.Close() // nothing is left to say
 	c.closed()
 	c.server.unregister(c)
 }
@@ -195,7 +195,7 @@ func (c *subscriber) receive(kind int, r io.Reader, malformed *rate.Limiter) err
 		return nil
 	}
 	c.server.metrics.malformed.Inc()
-	c.tell(m.meta, wrong)
+	c.tell(m.meta(), wrong)
 	if !malformed.Allow() {
 		c.end(closePolicy, fmt.Sprintf("flood: more than %d malformed messages a second", c.server.cfg.MaxMalformed))
 	}
@@ -222,7 +222,7 @@ func (c *subscriber) answer(m message) {
 			err = &problem{Code: codeServerError, Message: "the network server did not take the " + m.kind + " in time"}
 		}
 	}
-	c.tell(c.server.complete(ctx, m.meta), err)
+	c.tell(c.server.complete(ctx, m.meta()), err)
 }
 
 // tell sends an error message to this connection alone.
