@@ -65,12 +65,12 @@ func TestWindowsAreExact(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			abp(t, "EU868", enddevice.Config{DataRate: 5, Tolerance: tt.tolerance}, func(t *testing.T, n *network, d *enddevice.Device) {
-				n.once(reply{window: tt.window, shift: tt.shift, port: ptr(uint8(1)), payload: []byte("x"), dr: ptr(5)})
+				n.once(reply{window: tt.window, shift: tt.shift, port: new(uint8(1)), payload: []byte("x"), dr: new(5)})
 				n.once(reply{window: 1, options: []lorawan.MACCommand{{CID: lorawan.RXParamSetupReq, Payload: &lorawan.RXParamSetupReqPayload{
 					Frequency: 869_525_000, DLSettings: lorawan.DLSettings{RX2DataRate: 5},
 				}}}})
 				must(t, d, 1, nil)
-				n.once(reply{window: tt.window, shift: tt.shift, port: ptr(uint8(1)), payload: []byte("x"), dr: ptr(5)})
+				n.once(reply{window: tt.window, shift: tt.shift, port: new(uint8(1)), payload: []byte("x"), dr: new(5)})
 				r := must(t, d, 1, []byte("y"))
 				if !tt.heard {
 					if r.Downlink != nil {
@@ -94,10 +94,10 @@ func TestWindowsAreExact(t *testing.T) {
 // counter, at least a second after RX2, and not after the acknowledgement.
 func TestConfirmedUplinkIsRepeatedUntilAcknowledged(t *testing.T) {
 	abp(t, "EU868", enddevice.Config{DataRate: 5, Retries: 4}, func(t *testing.T, n *network, d *enddevice.Device) {
-		n.answer = func(up uplink) []reply {
+		n.answer = func(uplink) []reply {
 			switch len(n.uplinks) {
 			case 2: // a downlink without ACK doesn't end it
-				return []reply{{window: 1, port: ptr(uint8(1)), payload: []byte{1}}}
+				return []reply{{window: 1, port: new(uint8(1)), payload: []byte{1}}}
 			case 3:
 				return []reply{{window: 2, ctrl: lorawan.FCtrl{ACK: true}}}
 			}
@@ -127,7 +127,7 @@ func TestConfirmedUplinkIsRepeatedUntilAcknowledged(t *testing.T) {
 
 func TestConfirmedDownlinkIsAcknowledgedOnce(t *testing.T) {
 	abp(t, "EU868", enddevice.Config{DataRate: 5}, func(t *testing.T, n *network, d *enddevice.Device) {
-		n.once(reply{window: 1, mtype: lorawan.ConfirmedDataDown, port: ptr(uint8(1)), payload: []byte{1}})
+		n.once(reply{window: 1, mtype: lorawan.ConfirmedDataDown, port: new(uint8(1)), payload: []byte{1}})
 		if r := must(t, d, 1, []byte{1}); !r.Downlink.Confirmed {
 			t.Errorf("%+v", r.Downlink)
 		}
@@ -169,7 +169,7 @@ func TestDownlinkCounters(t *testing.T) {
 			tt.cfg.ABP = &s
 			with(t, "EU868", tt.cfg, func(t *testing.T, n *network, d *enddevice.Device) {
 				for _, c := range tt.counter {
-					n.once(reply{window: 1, fcnt: &c.fcnt, port: ptr(uint8(1)), payload: []byte("data")})
+					n.once(reply{window: 1, fcnt: &c.fcnt, port: new(uint8(1)), payload: []byte("data")})
 					r := must(t, d, 1, nil)
 					if (r.Downlink != nil) != c.ok {
 						t.Errorf("counter %d: %+v, rejected %v", c.fcnt, r.Downlink, n.rejected())
@@ -188,14 +188,14 @@ func TestForeignAndForgedDownlinksAreNotTaken(t *testing.T) {
 		reply    reply
 		rejected bool
 	}{
-		"MIC":     {reply{window: 1, wrongMIC: true, port: ptr(uint8(1)), payload: []byte{1}}, true},
+		"MIC":     {reply{window: 1, wrongMIC: true, port: new(uint8(1)), payload: []byte{1}}, true},
 		"address": {reply{window: 1, otherAddr: true}, false},
 		"uplink":  {reply{window: 1, raw: []byte{0x40, 0xDA, 0x1B, 0x01, 0x26, 0, 0, 0, 1, 2, 3, 4}}, false},
 		"noise":   {reply{window: 1, raw: []byte{0x60}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			abp(t, "EU868", enddevice.Config{DataRate: 5}, func(t *testing.T, n *network, d *enddevice.Device) {
-				n.once(tt.reply, reply{window: 2, fcnt: ptr(uint32(9)), port: ptr(uint8(1)), payload: []byte("right")})
+				n.once(tt.reply, reply{window: 2, fcnt: new(uint32(9)), port: new(uint8(1)), payload: []byte("right")})
 				r := must(t, d, 1, nil)
 				if r.Downlink == nil || string(r.Downlink.Payload) != "right" || (len(n.rejected()) > 0) != tt.rejected {
 					t.Errorf("%+v, rejected %v", r.Downlink, n.rejected())
@@ -252,7 +252,7 @@ func TestPayloadsHaveALimit(t *testing.T) {
 // EU868, sub-bands L and M: 1 % each (EN 300 220): after a frame of time T
 // its sub-band is closed for 99 T.
 func TestDutyCycleIsRespected(t *testing.T) {
-	abp(t, "EU868", enddevice.Config{DataRate: 0}, func(t *testing.T, n *network, d *enddevice.Device) {
+	abp(t, "EU868", enddevice.Config{DataRate: 0}, func(t *testing.T, _ *network, d *enddevice.Device) {
 		first := must(t, d, 1, make([]byte, 20)).Uplinks[0]
 		second := must(t, d, 1, make([]byte, 20)).Uplinks[0]
 		want := first.End.Add(99 * first.End.Sub(first.Start))
@@ -264,7 +264,7 @@ func TestDutyCycleIsRespected(t *testing.T) {
 
 func TestNoChannelForTheDataRate(t *testing.T) {
 	s := enddevice.State{Joined: true, Session: session, DataRate: 6, Channels: []enddevice.Channel{{Freq: 868_100_000, MaxDR: 5, Enabled: true}}}
-	with(t, "EU868", enddevice.Config{State: &s}, func(t *testing.T, n *network, d *enddevice.Device) {
+	with(t, "EU868", enddevice.Config{State: &s}, func(t *testing.T, _ *network, d *enddevice.Device) {
 		if _, err := d.Send(t.Context(), 1, nil, false); !errors.Is(err, enddevice.ErrNoChannel) {
 			t.Errorf("%v", err)
 		}
@@ -307,7 +307,7 @@ func TestWindowsOfOtherRegions(t *testing.T) {
 	for _, name := range []string{"US915-2", "AU915-1", "AS923-1", "CN470-1", "KR920", "IN865"} {
 		abp(t, name, enddevice.Config{DataRate: 3, NoDutyCycle: true}, func(t *testing.T, n *network, d *enddevice.Device) {
 			for window := 1; window <= 2; window++ {
-				n.once(reply{window: window, port: ptr(uint8(1)), payload: []byte("x")})
+				n.once(reply{window: window, port: new(uint8(1)), payload: []byte("x")})
 				r := must(t, d, 1, nil)
 				if r.Downlink == nil || r.Downlink.Offset != 0 {
 					t.Errorf("%s: nothing in RX%d", name, window)
@@ -322,8 +322,8 @@ func TestWindowsOfOtherRegions(t *testing.T) {
 func TestClassCReceivesAtAnyTime(t *testing.T) {
 	abp(t, "EU868", enddevice.Config{DataRate: 5, Class: "C"}, func(t *testing.T, n *network, d *enddevice.Device) {
 		// Right after the uplink, before RX1, and RX1 all the same.
-		n.once(reply{window: -1, port: ptr(uint8(1)), payload: []byte("now"), dr: ptr(0)},
-			reply{window: 2, shift: time.Second, port: ptr(uint8(2)), payload: []byte("later"), dr: ptr(0)})
+		n.once(reply{window: -1, port: new(uint8(1)), payload: []byte("now"), dr: new(0)},
+			reply{window: 2, shift: time.Second, port: new(uint8(2)), payload: []byte("later"), dr: new(0)})
 		must(t, d, 1, nil)
 		if err := d.Listen(t.Context(), n.m.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
@@ -337,7 +337,7 @@ func TestClassCReceivesAtAnyTime(t *testing.T) {
 		if strings.Join(got, ", ") != "RXC now, RXC later" {
 			t.Errorf("received %v", got)
 		}
-		n.once(reply{window: 1, port: ptr(uint8(1)), payload: []byte("in RX1")})
+		n.once(reply{window: 1, port: new(uint8(1)), payload: []byte("in RX1")})
 		if r := must(t, d, 1, nil); r.Downlink == nil || r.Downlink.Window != "RX1" {
 			t.Errorf("%+v", r.Downlink)
 		}
@@ -345,7 +345,7 @@ func TestClassCReceivesAtAnyTime(t *testing.T) {
 }
 
 func TestADeviceThatLeftCantSend(t *testing.T) {
-	abp(t, "EU868", enddevice.Config{DataRate: 5}, func(t *testing.T, n *network, d *enddevice.Device) {
+	abp(t, "EU868", enddevice.Config{DataRate: 5}, func(t *testing.T, _ *network, d *enddevice.Device) {
 		d.Close()
 		if _, err := d.Send(t.Context(), 1, nil, false); !errors.Is(err, air.ErrLeft) {
 			t.Errorf("%v", err)

@@ -132,12 +132,15 @@ func New(cfg Config, m *air.Medium) (*Device, error) {
 	}
 	seed := fnv.New64a()
 	seed.Write(cfg.DevEUI[:])
+	random := func(stream uint64) *rand.Rand {
+		return rand.New(rand.NewPCG(cfg.Seed, stream)) //nolint:gosec // must be reproducible, makes no keys
+	}
 	d := &Device{
 		cfg: cfg, m: m, region: cfg.Region, all: fixedChannels(cfg.Region),
 		log:    cfg.Log.With("dev_eui", cfg.DevEUI.String()),
 		turn:   make(chan struct{}, 1),
-		rnd:    rand.New(rand.NewPCG(cfg.Seed, seed.Sum64())),
-		pauses: rand.New(rand.NewPCG(cfg.Seed, ^seed.Sum64())),
+		rnd:    random(seed.Sum64()),
+		pauses: random(^seed.Sum64()),
 		free:   map[string]radio.Instant{},
 	}
 	d.start()

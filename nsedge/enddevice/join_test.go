@@ -68,7 +68,7 @@ func TestJoinMakesTheSessionOfTheAccept(t *testing.T) {
 				t.Errorf("join-request %+v", j)
 			}
 			// The session works both ways, RX1 two seconds later with the offset.
-			n.once(reply{window: 1, port: ptr(uint8(7)), payload: []byte("down")})
+			n.once(reply{window: 1, port: new(uint8(7)), payload: []byte("down")})
 			r := must(t, d, 3, []byte("up"))
 			if up := n.last(); string(up.payload) != "up" || *up.mac.FPort != 3 || up.mac.FHDR.FCnt != 0 {
 				t.Errorf("uplink %+v", up)
@@ -236,7 +236,7 @@ func TestChannelMaskOfTheAccept(t *testing.T) {
 func TestStateSurvivesARestart(t *testing.T) {
 	var saved []byte
 	joined(t, enddevice.Config{DataRate: 5, Save: func(s enddevice.State) { saved, _ = json.Marshal(s) }}, 1, func(t *testing.T, n *network, d *enddevice.Device) {
-		n.once(reply{window: 2, port: ptr(uint8(1)), payload: []byte{1}})
+		n.once(reply{window: 2, port: new(uint8(1)), payload: []byte{1}})
 		must(t, d, 1, []byte("one"))
 		d.Close()
 
@@ -249,7 +249,7 @@ func TestStateSurvivesARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer again.Close()
-		n.once(reply{window: 1, port: ptr(uint8(1)), payload: []byte{2}})
+		n.once(reply{window: 1, port: new(uint8(1)), payload: []byte{2}})
 		r := must(t, again, 1, []byte("two"))
 		if r.FCnt != 1 || string(n.last().payload) != "two" || r.Downlink == nil || r.Downlink.FCnt != 1 || len(again.State().Channels) != 5 {
 			t.Errorf("%+v", r)
@@ -270,7 +270,7 @@ func TestRunJoinsSendsAndFollowsUp(t *testing.T) {
 			}
 			n.rx1Delay, n.rx1Offset = 2*time.Second, 1
 			if up.mac.FHDR.FCnt == 1 { // more is waiting; that is asked for at once
-				return []reply{{window: 1, mtype: lorawan.ConfirmedDataDown, ctrl: lorawan.FCtrl{FPending: true}, port: ptr(uint8(9)), payload: []byte("a")}}
+				return []reply{{window: 1, mtype: lorawan.ConfirmedDataDown, ctrl: lorawan.FCtrl{FPending: true}, port: new(uint8(9)), payload: []byte("a")}}
 			}
 			return nil
 		}
@@ -344,7 +344,7 @@ func TestConfigurationIsChecked(t *testing.T) {
 			t.Errorf("payload on port 0: %v", err)
 		}
 	})
-	abp(t, "EU868", enddevice.Config{}, func(t *testing.T, n *network, d *enddevice.Device) {
+	abp(t, "EU868", enddevice.Config{}, func(t *testing.T, _ *network, d *enddevice.Device) {
 		if err := d.Join(t.Context()); !errors.Is(err, enddevice.ErrConfig) {
 			t.Errorf("ABP device joins: %v", err)
 		}

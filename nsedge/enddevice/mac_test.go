@@ -107,7 +107,7 @@ func TestMACCommandsAreAnswered(t *testing.T) {
 		{"several", "EU868", []lorawan.MACCommand{{CID: lorawan.DevStatusReq}, adr(15, 15, 6, 1), {CID: lorawan.DevStatusReq}}, "06801f030706801f", nil},
 	}
 	for _, tt := range tests {
-		for _, port := range []*uint8{nil, ptr(uint8(0))} {
+		for _, port := range []*uint8{nil, new(uint8(0))} {
 			t.Run(fmt.Sprint(tt.name, " on port 0 ", port != nil), func(t *testing.T) {
 				abp(t, tt.region, enddevice.Config{DataRate: 5, Battery: 128, NoDutyCycle: true}, func(t *testing.T, n *network, d *enddevice.Device) {
 					n.once(reply{window: 1, options: tt.commands, port: port})

@@ -308,5 +308,3 @@ func (n *network) rejected() (out []string) {
 	}
 	return out
 }
-
-func ptr[T any](x T) *T { return &x }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,15 +16,33 @@ import (
 )
 
 // ear is a Listener that keeps what it hears.
-type ear struct{ began, ended []air.Reception }
+type ear struct {
+	mu           sync.Mutex
+	first, final []air.Reception
+}
 
-func (e *ear) Began(r air.Reception) { e.began = append(e.began, r) }
-func (e *ear) Ended(r air.Reception) { e.ended = append(e.ended, r) }
+func (e *ear) Began(r air.Reception) { e.keep(&e.first, r) }
+func (e *ear) Ended(r air.Reception) { e.keep(&e.final, r) }
+
+func (e *ear) keep(list *[]air.Reception, r air.Reception) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	*list = append(*list, r)
+}
+
+func (e *ear) began() []air.Reception { return e.copy(&e.first) }
+func (e *ear) ended() []air.Reception { return e.copy(&e.final) }
+
+func (e *ear) copy(list *[]air.Reception) []air.Reception {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(*list)
+}
 
 // outcome returns what became of a transmission at this ear.
 func (e *ear) outcome(t *testing.T, id uint64) air.Reception {
 	t.Helper()
-	for _, r := range e.ended {
+	for _, r := range e.ended() {
 		if r.ID == id {
 			return r
 		}
@@ -95,11 +115,11 @@ func TestFrameArrivesWithExactTimesAndLevels(t *testing.T) {
 			t.Errorf("on the air %d to %d", tr.Start, tr.End)
 		}
 		sleep(1_000_003 * time.Microsecond)
-		if len(s.ear.began) != 1 || len(s.ear.ended) != 0 {
-			t.Fatalf("at the start %d began, %d ended", len(s.ear.began), len(s.ear.ended))
+		if len(s.ear.began()) != 1 || len(s.ear.ended()) != 0 {
+			t.Fatalf("at the start %d began, %d ended", len(s.ear.began()), len(s.ear.ended()))
 		}
 		sleep(56_576*time.Microsecond - 1)
-		if len(s.ear.ended) != 0 {
+		if len(s.ear.ended()) != 0 {
 			t.Fatal("ended a nanosecond early")
 		}
 		sleep(1)
@@ -134,7 +154,7 @@ func TestDemodulationEndsAtTheFloorOfEachSpreadingFactor(t *testing.T) {
 						t.Errorf("0.1 dB above the floor: %v", o)
 					}
 					if n == 12 { // hopeless: the listener isn't even told
-						if len(s.ear.ended) != 1 {
+						if len(s.ear.ended()) != 1 {
 							t.Errorf("told of a frame below -20 dB")
 						}
 					} else if o := s.ear.outcome(t, below.ID).Outcome; o != air.Lost {
@@ -371,8 +391,8 @@ func TestAbort(t *testing.T) {
 		if got := s.ear.outcome(t, whole.ID).Outcome; got != air.Clear {
 			t.Errorf("whole: %v", got)
 		}
-		if len(s.ear.began) != 3 {
-			t.Errorf("%d transmissions were heard; the one aborted before its start too?", len(s.ear.began))
+		if len(s.ear.began()) != 3 {
+			t.Errorf("%d transmissions were heard; the one aborted before its start too?", len(s.ear.began()))
 		}
 	})
 }
@@ -403,8 +423,8 @@ func TestLeave(t *testing.T) {
 			t.Errorf("receive: %v", err)
 		}
 		sleep(time.Second)
-		if len(s.ear.ended) != 1 || s.ear.outcome(t, onAir.ID).Outcome != air.Clear {
-			t.Errorf("heard %+v", s.ear.ended)
+		if len(s.ear.ended()) != 1 || s.ear.outcome(t, onAir.ID).Outcome != air.Clear {
+			t.Errorf("heard %+v", s.ear.ended())
 		}
 		s.join(air.StationConfig{Name: "d"}, nil)
 		s.Close()
@@ -448,8 +468,8 @@ func TestGatewaysHearEachOther(t *testing.T) {
 		s.join(air.StationConfig{Gateway: &eui}, e)
 		tr := s.send(s.gateway, frame(inverted(sf(9))), air.Immediately, 27)
 		sleep(time.Second)
-		if got := e.outcome(t, tr.ID); got.RSSI != -73 || len(s.ear.began) != 0 {
-			t.Errorf("%+v; itself heard %d", got, len(s.ear.began))
+		if got := e.outcome(t, tr.ID); got.RSSI != -73 || len(s.ear.began()) != 0 {
+			t.Errorf("%+v; itself heard %d", got, len(s.ear.began()))
 		}
 		if g := s.Gateways(); len(g) != 2 || g[0] != gatewayEUI || g[1] != eui {
 			t.Errorf("gateways %v", g)
@@ -516,8 +536,8 @@ func TestFramesThatNobodyCanSendAreRefused(t *testing.T) {
 
 func TestObserverSeesEveryTransmission(t *testing.T) {
 	under(t, air.Config{}, func(s *sky) {
-		var seen []uint64
-		stop := s.Observe(func(tr air.Transmission) { seen = append(seen, tr.ID) })
+		seen := make(chan uint64, 10)
+		stop := s.Observe(func(tr air.Transmission) { seen <- tr.ID })
 		d := s.join(air.StationConfig{PathLoss: 300}, nil)
 		s.send(d, frame(sf(7)), 1000, 14)
 		s.send(s.gateway, frame(sf(7)), 500, 14)
@@ -525,10 +545,10 @@ func TestObserverSeesEveryTransmission(t *testing.T) {
 		stop()
 		s.send(d, frame(sf(7)), air.Immediately, 14)
 		sleep(time.Second)
-		if fmt.Sprint(seen) != "[2 1]" {
-			t.Errorf("seen %v", seen)
+		if a, b := <-seen, <-seen; a != 2 || b != 1 || len(seen) != 0 {
+			t.Errorf("seen %d, %d and %d more", a, b, len(seen))
 		}
-		if len(s.ear.began) != 0 {
+		if len(s.ear.began()) != 0 {
 			t.Error("a frame below all sensitivity was heard")
 		}
 	})

@@ -16,9 +16,8 @@ type client struct {
 	out  chan []byte
 	fail func(error) // ends the connection
 
-	mu      sync.Mutex // also keeps the answers to one request in order
-	station *Station   // nil until needed
-	gone    bool
+	mu      sync.Mutex             // also keeps the answers to one request in order
+	station *Station               // nil until needed
 	txs     map[string]uint64      // transmissions that have not ended, by id as sent
 	rxs     map[string]func() bool // how to cancel open windows, by id as sent
 	monitor func()                 // stops it; nil if off

@@ -36,8 +36,8 @@ func saturate(t *testing.T, d time.Duration) (heard, kept int) {
 			kept = max(kept, s.Kept())
 		}
 		sleep(5 * time.Second)
-		heard = len(s.ear.ended)
-		for _, r := range s.ear.ended {
+		heard = len(s.ear.ended())
+		for _, r := range s.ear.ended() {
 			if r.Outcome != air.Clear {
 				t.Fatalf("orthogonal frames disturbed each other: %+v", r)
 			}

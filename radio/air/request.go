@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -153,10 +154,8 @@ func choice[T comparable](r request, field string, def *T, allowed ...T) (T, err
 		return v, fmt.Errorf("%s is missing: one of %s is wanted", field, wanted)
 	}
 	if err := json.Unmarshal(raw, &v); err == nil {
-		for _, a := range allowed {
-			if v == a {
-				return v, nil
-			}
+		if slices.Contains(allowed, v) {
+			return v, nil
 		}
 	}
 	return v, bad(field, raw, "one of "+wanted)
