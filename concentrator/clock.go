@@ -25,7 +25,8 @@ const (
 // ticks are 32 MHz ticks unrolled to 64 bits; an Instant is ticks/32.
 type ticks int64
 
-func (t ticks) instant() radio.Instant { return radio.Instant(t / ticksPerMicrosecond) }
+// instant is the microsecond that has begun.
+func (t ticks) instant() radio.Instant { return radio.Instant(t >> 5) }
 
 func ticksOf(i radio.Instant) ticks { return ticks(i) * ticksPerMicrosecond }
 
