@@ -141,7 +141,7 @@ func TestViolationsAreErrorsCountedAndTold(t *testing.T) {
 		var told error
 		c := newChip(t, Config{Violation: func(err error) { told = err }})
 		err := connect(t, c).Tx(w, nil)
-		if err == nil || !strings.Contains(err.Error(), name) || told != err || c.Violations() != 1 {
+		if err == nil || !strings.Contains(err.Error(), name) || !errors.Is(err, told) || c.Violations() != 1 {
 			t.Errorf("%x: error %v, told %v, count %d; want one about %q", w[:min(len(w), 5)], err, told, c.Violations(), name)
 		}
 		lax := newChip(t, Config{Lax: true})
@@ -361,15 +361,15 @@ func TestSX1250AnswersItsCommands(t *testing.T) {
 				t.Errorf("%x: status %02x, want mode %d", s.command, r[1], s.mode)
 			}
 		}
-		ask(opSetRFFrequency, 0x36, 0x38, 0, 1)
+		_, _ = ask(opSetRFFrequency, 0x36, 0x38, 0, 1)
 		if r, _ := ask(opReadRegister, 0x08, 0x8B, 0, 0, 0, 0, 0); !bytes.Equal(r[4:], []byte{0x36, 0x38, 0, 1}) {
 			t.Errorf("frequency word reads %x", r[4:])
 		}
-		ask(opWriteRegister, 0x06, 0xA1, 7, 8)
+		_, _ = ask(opWriteRegister, 0x06, 0xA1, 7, 8)
 		if r, _ := ask(opReadRegister, 0x06, 0xA1, 0, 0, 0); !bytes.Equal(r[4:], []byte{7, 8}) {
 			t.Errorf("registers read %x", r[4:])
 		}
-		ask(opCalibrateImage, 0xDB, 0xD7) // edges the wrong way round
+		_, _ = ask(opCalibrateImage, 0xDB, 0xD7) // edges the wrong way round
 		if _, err := ask(opGetStatus, 0); err == nil || !strings.Contains(err.Error(), "BUSY") {
 			t.Errorf("command during calibration: %v", err)
 		}
@@ -377,7 +377,7 @@ func TestSX1250AnswersItsCommands(t *testing.T) {
 		if r, _ := ask(opGetDeviceErrors, 0, 0, 0); r[3] != errorImage {
 			t.Errorf("device errors %x, want image calibration", r)
 		}
-		ask(opClearErrors, 0, 0)
+		_, _ = ask(opClearErrors, 0, 0)
 		c.Faults().Set(func(m *Misbehaviour) { m.RadioErrors[0] = 0x0140 })
 		if r, _ := ask(opGetDeviceErrors, 0, 0, 0); r[2] != 1 || r[3] != 0x40 {
 			t.Errorf("device errors %x, want the fault's 0140", r)
@@ -409,14 +409,14 @@ func TestSX1257AnswersItsRegisters(t *testing.T) {
 	}
 	// recorded: mode 3 locks the receiver's PLL, mode 0x0D the transmitter's; frequency 867.5 MHz is D8E000
 	for mode, want := range map[byte]byte{0x03: 0x02, 0x0D: 0x01, 0x0F: 0x03} {
-		c.transfer([]byte{targetRadioA, sx125xWrite | 0, mode}, nil)
-		c.transfer([]byte{targetRadioA, 0x11, 0}, r)
+		_ = c.transfer([]byte{targetRadioA, sx125xWrite | sx125xMode, mode}, nil)
+		_ = c.transfer([]byte{targetRadioA, 0x11, 0}, r)
 		if r[2] != want {
 			t.Errorf("mode %02x: status %02x, want %02x", mode, r[2], want)
 		}
 	}
-	c.transfer([]byte{targetRadioA, sx125xWrite | 1, 0xD8, 0xE0, 0x00}, nil)
-	c.transfer([]byte{targetRadioA, sx125xWrite | 0, 3}, nil)
+	_ = c.transfer([]byte{targetRadioA, sx125xWrite | 1, 0xD8, 0xE0, 0x00}, nil)
+	_ = c.transfer([]byte{targetRadioA, sx125xWrite | sx125xMode, 3}, nil)
 	if f := c.radios[0].frequency(); f != 867.5e6 {
 		t.Errorf("receives at %v Hz, want 867.5 MHz", f)
 	}
@@ -460,16 +460,16 @@ func TestTraceShowsEachTransfer(t *testing.T) {
 	h.set(reg.AGCRFEnBRadio, 1)
 	c.Trace(out)
 	for _, w := range [][]byte{{0, 0xD6, 0x43, 1}, {0, 0x56, 0x06, 0, 0}, {1, 0x80, 0}, {1, 0xC1}, {1, 0xC0, 0}, {2, 7, 0}, {2, 0x81, 0xD8}, {9, 9}} {
-		c.transfer(w, nil)
+		_ = c.transfer(w, nil)
 	}
-	c.transfer(append([]byte{0, 0x52, 0x40, 0}, make([]byte, 65)...), nil)
+	_ = c.transfer(append([]byte{0, 0x52, 0x40, 0}, make([]byte, 65)...), nil)
 	want := "W sx1302 0x5643 01\nR sx1302 0x5606 -> 10\nW radioA op=0x80 00\nW radioA op=0xc1\nR radioA op=0xc0 00 -> 42\n" +
 		"R radioB reg=0x07 -> 21\nW radioB reg=0x01 d8\n# malformed 0909\nR sx1302 0x5240 -> len=65 sha256="
 	if got := out.String(); !strings.HasPrefix(got, want) {
 		t.Errorf("trace\n%s\nwant\n%s", got, want)
 	}
 	c.Trace(brokenWriter{})
-	c.transfer([]byte{0, 0x56, 0x06, 0, 0}, nil)
+	_ = c.transfer([]byte{0, 0x56, 0x06, 0, 0}, nil)
 	if c.trace != nil {
 		t.Error("trace goes on after a write error")
 	}

@@ -70,8 +70,8 @@ func TestLostPowerEndsEverything(t *testing.T) {
 		time.Sleep(time.Second)
 		send(t, sender(t, m, "device"), air.Frame{Payload: []byte{1}, Freq: 868_100_000, Mod: up(7, 125_000)}, air.Immediately)
 		time.Sleep(time.Second)
-		if len(*got) != 1 || c.fifo.count != 0 || !c.agc.memory.blank() {
-			t.Errorf("on the air %+v, %d bytes received, memory blank: %v", *got, c.fifo.count, c.agc.memory.blank())
+		if len(got()) != 1 || c.fifo.count != 0 || !c.agc.memory.blank() {
+			t.Errorf("on the air %+v, %d bytes received, memory blank: %v", got(), c.fifo.count, c.agc.memory.blank())
 		}
 	})
 }

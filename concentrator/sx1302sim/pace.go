@@ -34,13 +34,13 @@ func (p *pace) wait(t Timing, n int) {
 		return
 	}
 	if t.Exact {
-		time.Sleep(d)
+		time.Sleep(d) //nolint:forbidigo // the transfer lasts so long, nothing can end it
 		return
 	}
 	if p.owed += d; p.owed < smallestSleep {
 		return
 	}
 	began := time.Now()
-	time.Sleep(p.owed)
+	time.Sleep(p.owed) //nolint:forbidigo // as above
 	p.owed -= time.Since(began)
 }

@@ -28,6 +28,7 @@ type received struct {
 // packets.
 func (h host) fetch() (out []received) {
 	h.t.Helper()
+	synctest.Wait()
 	n := h.get(reg.RXBufferNbBytesMSB.Addr(), 2)
 	b := []byte(nil)
 	for left := int(n[0])<<8 | int(n[1]); left > 0; {

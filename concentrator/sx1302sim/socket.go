@@ -68,9 +68,7 @@ func (c *Chip) client(conn net.Conn) error {
 	var w, r []byte
 	for {
 		var err error
-		if w, err = readFrame(conn, w); err == io.EOF {
-			return nil
-		} else if err != nil {
+		if w, err = readFrame(conn, w); err != nil || w == nil {
 			return err
 		}
 		if cap(r) < len(w) {
@@ -89,15 +87,17 @@ func (c *Chip) client(conn net.Conn) error {
 	}
 }
 
-// readFrame reads one request into buf, which grows as needed. It waits for
-// the first byte as long as that takes.
+// readFrame reads one request into buf, which grows as needed; nil if the
+// client has ended the connection. It waits for the first byte as long as that takes.
 func readFrame(conn net.Conn, buf []byte) ([]byte, error) {
 	var header [4]byte
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	if _, err := io.ReadFull(conn, header[:1]); err != nil {
-		return nil, err
+	if _, err := io.ReadFull(conn, header[:1]); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("wait for a frame: %w", err)
 	}
 	if err := conn.SetReadDeadline(time.Now().Add(socketPatience)); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 func serve(t *testing.T, c *Chip) func() net.Conn {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "spi.sock")
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func serve(t *testing.T, c *Chip) func() net.Conn {
 		}
 	})
 	return func() net.Conn {
-		conn, err := net.Dial("unix", path)
+		conn, err := new(net.Dialer).DialContext(t.Context(), "unix", path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +96,7 @@ func TestFailedTransferEndsTheClient(t *testing.T) {
 	if _, err := conn.Write(frame(0, 0x56, 0x06, 0, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Read(make([]byte, 5)); err != io.EOF {
+	if _, err := conn.Read(make([]byte, 5)); !errors.Is(err, io.EOF) {
 		t.Errorf("read after a failed transfer: %v, want EOF", err)
 	}
 }

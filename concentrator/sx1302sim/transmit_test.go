@@ -110,7 +110,7 @@ func (p *player) compareSent(t *testing.T) int {
 		t.Errorf("%q: %v", s.Call, err)
 	}
 	var start, airtime, mode int64
-	for _, f := range strings.Fields(s.EmuTX) {
+	for f := range strings.FieldsSeq(s.EmuTX) {
 		k, v, _ := strings.Cut(f, "=")
 		*map[string]*int64{"start": &start, "toa": &airtime, "mode": &mode}[k], _ = strconv.ParseInt(v, 10, 64)
 	}
@@ -225,11 +225,14 @@ func (h host) at(chain int, count uint32, delay uint32) {
 
 func (h host) status(chain int) byte { return h.get(reg.TXFsmStatusTX.Chain(chain).Addr(), 1)[0] }
 
-// observe collects what is on the air.
-func observe(m *air.Medium) *[]air.Transmission {
+// observe collects what is on the air, up to when the result is called.
+func observe(m *air.Medium) func() []air.Transmission {
 	var got []air.Transmission
 	m.Observe(func(tr air.Transmission) { got = append(got, tr) })
-	return &got
+	return func() []air.Transmission {
+		synctest.Wait()
+		return got
+	}
 }
 
 var sf7 = radio.LoRa{SF: 7, Bandwidth: 125_000, CodeRate: 1, Preamble: 8, Sync: radio.PublicSync, InvertIQ: true, NoCRC: true}
@@ -245,15 +248,14 @@ func TestTransmissionIsOnTheAirAtItsCount(t *testing.T) {
 			t.Errorf("armed: status %02x, want %02x", s, statusDelayed)
 		}
 		time.Sleep(3 * time.Second)
-		synctest.Wait()
-		if len(*got) != 1 {
-			t.Fatalf("%d transmissions, want 1", len(*got))
+		if len(got()) != 1 {
+			t.Fatalf("%d transmissions, want 1", len(got()))
 		}
 		want := air.Transmission{
 			ID: 1, From: c.cfg.EUI.String(), Frame: air.Frame{Payload: payload, Freq: 868_100_000, Mod: sf7},
 			Start: 5_000_123 - counterStart, End: radio.Instant(5_000_123 - counterStart).Add(sf7.Airtime(len(payload))), Power: 14,
 		}
-		tr := (*got)[0]
+		tr := got()[0]
 		if tr.From != want.From || tr.Freq != want.Freq || tr.Mod != want.Mod || !bytes.Equal(tr.Payload, payload) || tr.Start != want.Start || tr.End != want.End || tr.Power != want.Power {
 			t.Errorf("on the air %+v, want %+v", tr, want)
 		}
@@ -298,12 +300,12 @@ func TestTriggerSetAMicrosecondTooLateFiresATurnLater(t *testing.T) {
 		start := m.Now() + radio.Instant(delay/32) // the trigger would be now, rounded down
 		h.at(0, uint32(start+counterStart)-1, delay)
 		time.Sleep(134 * time.Second)
-		if len(*got) != 0 || h.status(0) != statusDelayed {
-			t.Errorf("on the air %+v, status %02x: want a trigger that waits", *got, h.status(0))
+		if len(got()) != 0 || h.status(0) != statusDelayed {
+			t.Errorf("on the air %+v, status %02x: want a trigger that waits", got(), h.status(0))
 		}
 		time.Sleep(time.Second)
-		if want := start - 1 + 134_217_728; len(*got) != 1 || (*got)[0].Start != want {
-			t.Errorf("on the air %+v, want a start at %d", *got, want)
+		if want := start - 1 + 134_217_728; len(got()) != 1 || got()[0].Start != want {
+			t.Errorf("on the air %+v, want a start at %d", got(), want)
 		}
 	})
 }
@@ -319,8 +321,8 @@ func TestStoppedTransmissionIsNotOnTheAir(t *testing.T) {
 			t.Errorf("status %02x after the trigger was cleared, want %02x", s, statusFree)
 		}
 		time.Sleep(time.Second)
-		if len(*got) != 0 {
-			t.Errorf("on the air %+v, want nothing", *got)
+		if len(got()) != 0 {
+			t.Errorf("on the air %+v, want nothing", got())
 		}
 	})
 }
@@ -344,6 +346,7 @@ func TestStopCutsAnEmissionOff(t *testing.T) {
 		time.Sleep(start.Add(60 * time.Millisecond).Sub(m.Now()))
 		h.put(reg.TXTrigDelayed.Addr(), 0)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(e.got) != 1 || e.got[0].Outcome == air.Clear || e.got[0].End != start.Add(60*time.Millisecond) {
 			t.Errorf("heard %+v, want a frame that breaks off 60 ms after %d", e.got, start)
 		}
@@ -358,8 +361,8 @@ func TestWhatIsInTheBufferAtTheTriggerGoesOut(t *testing.T) {
 		h.at(0, uint32(m.Now()+counterStart)+50_000, delay)
 		h.payload(0, []byte{2, 2, 2})
 		time.Sleep(time.Second)
-		if len(*got) != 1 || !bytes.Equal((*got)[0].Payload, []byte{2, 2, 2}) {
-			t.Errorf("on the air %+v, want payload 020202", *got)
+		if len(got()) != 1 || !bytes.Equal(got()[0].Payload, []byte{2, 2, 2}) {
+			t.Errorf("on the air %+v, want payload 020202", got())
 		}
 	})
 }
@@ -374,8 +377,8 @@ func TestBothChainsTransmitAtOnce(t *testing.T) {
 			h.at(chain, uint32(at+counterStart), delay)
 		}
 		time.Sleep(time.Second)
-		if len(*got) != 2 || (*got)[0].Start != at || (*got)[1].Start != at || (*got)[0].Freq == (*got)[1].Freq {
-			t.Errorf("on the air %+v, want two frames at %d", *got, at)
+		if len(got()) != 2 || got()[0].Start != at || got()[1].Start != at || got()[0].Freq == got()[1].Freq {
+			t.Errorf("on the air %+v, want two frames at %d", got(), at)
 		}
 	})
 }
@@ -391,8 +394,8 @@ func TestGPSTriggerFiresAtTheNextPulse(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		// Air time is 2.202 s, so the counter's next whole second is 3 s of air time.
-		if want := radio.Instant(3_000_000 + delay/32); len(*got) != 1 || (*got)[0].Start != want {
-			t.Errorf("on the air %+v, want a start at %d", *got, want)
+		if want := radio.Instant(3_000_000 + delay/32); len(got()) != 1 || got()[0].Start != want {
+			t.Errorf("on the air %+v, want a start at %d", got(), want)
 		}
 	})
 }
@@ -434,8 +437,8 @@ func TestSettingsThatNoModemHasDoNotTransmit(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), f.says) {
 				t.Errorf("%v = %d: %v, want an error about %s", f.field, f.value, err, f.says)
 			}
-			if time.Sleep(time.Second); len(*got) != 0 || h.status(0) != statusFree {
-				t.Errorf("%v = %d: on the air %+v", f.field, f.value, *got)
+			if time.Sleep(time.Second); len(got()) != 0 || h.status(0) != statusFree {
+				t.Errorf("%v = %d: on the air %+v", f.field, f.value, got())
 			}
 		})
 	}
