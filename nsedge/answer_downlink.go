@@ -49,6 +49,10 @@ func (e *Edge) answerDownlink(a DownlinkResponse) error {
 // its AS wants that.
 func (e *Edge) sendAnswer(w *window, c *content) error {
 	err := e.send(w, c)
+	if d := w.dev; err == nil && d.queued != nil {
+		d.queued = nil
+		e.notice(Warning, CodeDownlinkReplaced, e.meta(d, w.s, w.hash, w.up.Gateway), "an answer that was kept for this window is dropped: a newer one replaces it")
+	}
 	var r *Refusal
 	if errors.As(err, &r) && r.Code == CodeDownlinkLate && c.ifLate {
 		e.keep(w, c)

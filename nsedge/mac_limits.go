@@ -14,7 +14,7 @@ type txParamFields struct {
 	EIRPDwellTime struct {
 		DownlinkDwellTime int
 		UplinkDwellTime   int
-		MaxEIRP           int // dBm
+		MaxEIRP           int // coded: 5 is 16 dBm
 	} `json:"EIRP_DwellTime"`
 }
 
