@@ -52,7 +52,8 @@ func TestDeviceJoinsSendsAndHearsTheAnswerInRX1(t *testing.T) {
 		if len(up) != 1 || up[0].text("payload") != base64.StdEncoding.EncodeToString([]byte("hello network")) || up[0].number("port") != 3 {
 			t.Errorf("uplinks at the AS: %v", up)
 		}
-		if down := app.all("downlink"); len(down) != 1 || down[0].text("payload") != base64.StdEncoding.EncodeToString([]byte("hello device")) {
+		// The first was the join-accept.
+		if down := app.all("downlink"); len(down) != 2 || down[1].text("payload") != base64.StdEncoding.EncodeToString([]byte("hello device")) {
 			t.Errorf("downlinks at the AS: %v", down)
 		}
 		if bad := app.all("error"); len(bad) != 0 {
