@@ -85,6 +85,7 @@ type Store struct {
 	sequence uint64    // of the last append
 	synced   uint64    // everything up to it is on the disk
 	syncing  *syncRun  // the running sync, or nil
+	again    bool      // one more is due right after it
 	timer    *time.Timer
 	failed   error // of a sync; the disk can't be trusted from then on
 	closed   bool

@@ -56,10 +56,7 @@ func (s *Store) syncLater() {
 		if s.closed || s.failed != nil || s.synced == s.sequence {
 			return
 		}
-		if s.syncing != nil { // it began before the last append
-			s.syncLater()
-			return
-		}
+		s.again = s.syncing != nil // that one began before the last append
 		s.startSync()
 	})
 }
@@ -86,6 +83,10 @@ func (s *Store) startSync() *syncRun {
 		s.finishSync(upTo, err)
 		s.syncing = nil
 		close(run.done)
+		if s.again && !s.closed && s.failed == nil && s.synced < s.sequence {
+			s.startSync()
+		}
+		s.again = false
 	})
 	return run
 }

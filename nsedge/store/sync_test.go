@@ -106,7 +106,7 @@ func TestAnAppendDuringASyncIsSyncedWithinTheInterval(t *testing.T) {
 		appendOne(t, s, 1)
 		time.Sleep(150 * time.Millisecond) // the sync runs until 400 ms
 		appendOne(t, s, 2)
-		time.Sleep(700 * time.Millisecond)
+		time.Sleep(560 * time.Millisecond) // a second one until 700 ms
 		synctest.Wait()
 		if n := s.Stats().Unsynced; n != 0 {
 			t.Errorf("%d appends unsynced", n)

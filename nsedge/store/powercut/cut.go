@@ -44,7 +44,20 @@ type image struct {
 // contents of a file.
 type contents struct {
 	durable []byte
-	pending []event // since the last sync
+	pending []pending // since the last sync
+}
+
+type pending struct {
+	event
+	number int
+}
+
+// sync makes durable what was written before a sync began.
+func (c *contents) sync(began int) {
+	for len(c.pending) > 0 && c.pending[0].number < began {
+		c.durable = change(c.durable, c.pending[0].event)
+		c.pending = c.pending[1:]
+	}
 }
 
 // image replays the first events.
@@ -56,13 +69,14 @@ func (d *Disk) image(events int) *image {
 		m.names[name] = i
 		m.files[i] = &contents{durable: slices.Clone(d.base[name])}
 	}
-	for _, e := range d.events[:events] {
-		m.apply(e)
+	for i, e := range d.events[:events] {
+		m.apply(i, e)
 	}
 	return m
 }
 
-func (m *image) apply(e event) {
+// apply applies event i.
+func (m *image) apply(i int, e event) {
 	switch e.kind {
 	case opCreate:
 		m.files[e.file] = &contents{}
@@ -75,14 +89,10 @@ func (m *image) apply(e event) {
 		}
 		m.pending = nil
 	case opSync:
-		c := m.files[e.file]
-		for _, p := range c.pending {
-			c.durable = change(c.durable, p)
-		}
-		c.pending = nil
+		m.files[e.file].sync(int(e.off))
 	case opWrite, opTruncate:
 		c := m.files[e.file]
-		c.pending = append(c.pending, e)
+		c.pending = append(c.pending, pending{e, i})
 	}
 }
 
@@ -153,12 +163,12 @@ func (c *contents) after(rng *rand.Rand) []byte {
 		case 1: // in order, up to some point, and then one torn
 			b := slices.Clone(c.durable)
 			for _, e := range c.pending[:keep] {
-				b = change(b, e)
+				b = change(b, e.event)
 			}
 			if keep < len(c.pending) {
 				e := c.pending[keep]
 				e.data = e.data[:rng.IntN(len(e.data)+1)]
-				b = change(b, e)
+				b = change(b, e.event)
 			}
 			return b
 		default:
@@ -167,7 +177,7 @@ func (c *contents) after(rng *rand.Rand) []byte {
 	}
 	b := slices.Clone(c.durable)
 	for _, e := range c.pending[:keep] {
-		b = change(b, e)
+		b = change(b, e.event)
 	}
 	return b
 }
@@ -179,7 +189,7 @@ func (c *contents) shuffled(rng *rand.Rand) []byte {
 	sizes := []int{len(c.durable)}
 	b := slices.Clone(c.durable)
 	for _, e := range c.pending {
-		b = change(b, e)
+		b = change(b, e.event)
 		sizes = append(sizes, len(b))
 		from, to := int(e.off), int(e.off)+len(e.data)
 		for s := from / sector; s*sector < to; s++ {

@@ -27,6 +27,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"gatewayd/nsedge/store"
 )
@@ -48,19 +49,27 @@ const (
 	opSyncDir
 )
 
+// everything is when a sync began that covers all writes before it.
+const everything = 1 << 62
+
 // event is one thing that the store did to the disk.
 type event struct {
 	kind kind
 	file int // its number, however it is called
 	name string
 	to   string
-	off  int64 // or the new size
+	off  int64 // or the new size, or the number of events when a sync began
 	data []byte
+	at   time.Time
 }
 
 // Disk records what is done to one directory. Its methods may be called from
 // any goroutine.
 type Disk struct {
+	// SyncTime is how long a sync of a file takes, at once if nil; set it
+	// before the first use. It doesn't apply to transactions.
+	SyncTime func() time.Duration
+
 	dir    string
 	commit sync.Mutex // one transaction at a time, so that its pages can be told
 
@@ -117,10 +126,24 @@ func (d *Disk) Events() int {
 	return len(d.events)
 }
 
-func (d *Disk) record(events ...event) {
+// Moment is when the event with that number, from 0, happened; now if it
+// hasn't yet. A power cut after n events was not later than Moment(n).
+func (d *Disk) Moment(n int) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.events = append(d.events, events...)
+	if n >= len(d.events) {
+		return time.Now()
+	}
+	return d.events[n].at
+}
+
+// record appends events. mu is held.
+func (d *Disk) record(events ...event) {
+	now := time.Now()
+	for _, e := range events {
+		e.at = now
+		d.events = append(d.events, e)
+	}
 }
 
 // create gives a file its number and records its name. mu is held.
@@ -128,7 +151,7 @@ func (d *Disk) create(name string) int {
 	id := d.files
 	d.files++
 	d.names[name] = id
-	d.events = append(d.events, event{kind: opCreate, file: id, name: name})
+	d.record(event{kind: opCreate, file: id, name: name})
 	return id
 }
 
@@ -165,7 +188,7 @@ func (d *Disk) Rename(from, to string) error {
 		d.db[to] = b
 		delete(d.db, from)
 	}
-	d.events = append(d.events, event{kind: opRename, name: from, to: to})
+	d.record(event{kind: opRename, name: from, to: to})
 	return nil
 }
 
@@ -178,12 +201,14 @@ func (d *Disk) Remove(path string) error {
 	defer d.mu.Unlock()
 	delete(d.names, filepath.Base(path))
 	delete(d.db, filepath.Base(path))
-	d.events = append(d.events, event{kind: opRemove, name: filepath.Base(path)})
+	d.record(event{kind: opRemove, name: filepath.Base(path)})
 	return nil
 }
 
 // SyncDir makes the names durable, if it is about this directory.
 func (d *Disk) SyncDir(dir string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if dir == d.dir {
 		d.record(event{kind: opSyncDir})
 	}
@@ -211,14 +236,14 @@ func (d *Disk) Transact(path string, commit func() error) error {
 		id = d.create(name)
 	}
 	if len(after) != len(before) {
-		d.events = append(d.events, event{kind: opTruncate, file: id, off: int64(len(after))}, event{kind: opSync, file: id})
+		d.record(event{kind: opTruncate, file: id, off: int64(len(after))}, event{kind: opSync, file: id, off: everything})
 		before = append(slices.Clip(before), make([]byte, max(0, len(after)-len(before)))...)
 	}
 	meta := min(metaPages*os.Getpagesize(), len(after))
-	d.events = append(d.events, changes(id, before, after, meta, len(after))...)
-	d.events = append(d.events, event{kind: opSync, file: id})
-	d.events = append(d.events, changes(id, before, after, 0, meta)...)
-	d.events = append(d.events, event{kind: opSync, file: id})
+	d.record(changes(id, before, after, meta, len(after))...)
+	d.record(event{kind: opSync, file: id, off: everything})
+	d.record(changes(id, before, after, 0, meta)...)
+	d.record(event{kind: opSync, file: id, off: everything})
 	d.db[name] = after
 	return failed
 }
@@ -261,19 +286,27 @@ func (f *file) WriteAt(b []byte, off int64) (int, error) {
 	f.disk.mu.Lock() // the record in the order of the writes
 	defer f.disk.mu.Unlock()
 	n, err := f.File.WriteAt(b, off)
-	f.disk.events = append(f.disk.events, event{kind: opWrite, file: f.id, off: off, data: slices.Clone(b[:n])})
+	f.disk.record(event{kind: opWrite, file: f.id, off: off, data: slices.Clone(b[:n])})
 	return n, err
 }
 
 func (f *file) Truncate(size int64) error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	f.disk.events = append(f.disk.events, event{kind: opTruncate, file: f.id, off: size})
+	f.disk.record(event{kind: opTruncate, file: f.id, off: size})
 	return f.File.Truncate(size)
 }
 
 func (f *file) Sync() error {
-	f.disk.record(event{kind: opSync, file: f.id})
+	f.disk.mu.Lock()
+	began := len(f.disk.events)
+	f.disk.mu.Unlock()
+	if f.disk.SyncTime != nil {
+		time.Sleep(f.disk.SyncTime())
+	}
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	f.disk.record(event{kind: opSync, file: f.id, off: int64(began)})
 	return nil
 }
 
