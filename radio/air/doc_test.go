@@ -2,6 +2,7 @@ package air_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"os"
@@ -75,14 +76,18 @@ func TestLongLineOverASocket(t *testing.T) {
 		if network == "unix" {
 			address = filepath.Join(t.TempDir(), "air")
 		}
-		l, err := net.Listen(network, address)
+		var config net.ListenConfig
+		l, err := config.Listen(t.Context(), network, address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		m := air.New(air.Config{})
 		defer m.Close()
-		go air.Serve(t.Context(), l, m, nil)
-		conn, err := net.Dial(network, l.Addr().String())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- air.Serve(ctx, l, m, nil) }()
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(t.Context(), network, l.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,6 +99,10 @@ func TestLongLineOverASocket(t *testing.T) {
 		c.wantError("null", "4096 bytes")
 		if _, err := c.r.ReadByte(); err != io.EOF {
 			t.Errorf("%s: then %v", network, err)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("%s: Serve: %v", network, err)
 		}
 	}
 }

@@ -27,14 +27,14 @@ type Config struct {
 	NoiseFigure radio.DB      // of every receiver; 0 means 6 dB
 	Capture     radio.DB      // by how much a frame must exceed another one like it; 0 means 6 dB
 	Fading      radio.DB      // standard deviation of the path loss from frame to frame; 0 is none
-	Grace       time.Duration // how long after its end a window waits for a gateway that is late; 0 means 50 ms
+	Grace       time.Duration // how long after its end a window waits for a gateway that is late; 0 means 200 ms
 }
 
 func (c Config) withDefaults() Config {
 	c.PathLoss = cmp.Or(c.PathLoss, 100)
 	c.NoiseFigure = cmp.Or(c.NoiseFigure, 6)
 	c.Capture = cmp.Or(c.Capture, 6)
-	c.Grace = cmp.Or(c.Grace, 50*time.Millisecond)
+	c.Grace = cmp.Or(c.Grace, 200*time.Millisecond)
 	return c
 }
 
