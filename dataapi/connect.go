@@ -73,7 +73,7 @@ func (s *Server) admit(r *http.Request, query parameters) (*subscriber, error) {
 		return nil, err
 	}
 	c := &subscriber{
-		server: s, keyID: cred.key.ID, filter: req.filter, shape: req.shape, opened: time.Now(),
+		server: s, keyID: cred.key.ID, local: cred.local, filter: req.filter, shape: req.shape, opened: time.Now(),
 		queue: make(chan *frame, s.cfg.Queue), gone: make(chan struct{}), done: make(chan struct{}),
 	}
 	return c, s.register(c)
@@ -104,7 +104,7 @@ func (s *Server) connected(c *subscriber, conn *websocket.Conn) {
 	s.mu.Unlock()
 	c.log.Info("data api connection opened", slog.String("remote", conn.RemoteAddr().String()), slog.String("key", c.keyID),
 		slog.String("types", c.filter.kinds.String()))
-	if _, err := s.keys.Get(c.keyID); err != nil { // revoked between admission and registration
+	if _, err := s.keys.Get(c.keyID); err != nil && !c.local { // revoked between admission and registration
 		c.end(closePolicy, "access key revoked or changed")
 	}
 	go c.write()

@@ -12,6 +12,7 @@ const sessionCookie = "session_token"
 // credentials are how a request was authorised.
 type credentials struct {
 	key    *Key
+	local  bool // by [Server.LocalHandler]
 	cookie bool // by the cookie alone: such requests must not come from elsewhere
 }
 
@@ -20,7 +21,7 @@ type credentials struct {
 // that is none of ours beside a good query token.
 func (s *Server) authenticate(r *http.Request, query parameters) (credentials, error) {
 	if key, ok := r.Context().Value(localKey{}).(*Key); ok {
-		return credentials{key: key}, nil
+		return credentials{key: key, local: true}, nil
 	}
 	given := false
 	try := func(token string) *Key {

@@ -47,6 +47,8 @@ func (s *Server) routes() http.Handler {
 	}
 	s.resource(mux, "/api/"+apiVersion+"/keys", "keys", s.keyList())
 	s.resource(mux, "/api/"+apiVersion+"/keys/{id}", "keys", s.keyOne())
+	s.resource(mux, "/api/"+apiVersion+"/bands", "", methods{http.MethodGet: s.listBands})
+	s.resource(mux, "/api/"+apiVersion+"/bands/{id}", "", methods{http.MethodGet: s.getBand})
 	s.resource(mux, "/api/"+apiVersion+"/"+organisations, "", methods{http.MethodGet: s.listOrganisations})
 
 	mux.HandleFunc("/healthz", s.healthz)

@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"gatewayd/nsedge"
+	"gatewayd/radio"
 )
 
 func TestHealthReadinessMetricsAndIndex(t *testing.T) {
@@ -98,6 +100,52 @@ func TestManners(t *testing.T) {
 		_, body := r.rest("GET", "/api/v1.0/"+organisations, "")
 		if o := body[organisations].([]any); len(o) != 1 || o[0].(map[string]any)["id"] != "default" || o[0].(map[string]any)["name"] != "default" {
 			t.Errorf("%v", body)
+		}
+	})
+}
+
+func TestBands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{Bands: []Band{{
+			Names: []string{"EU863-870", "EU868"}, Channels: []BandChannel{{868_100_000, []int{0, 5}}},
+			DataRates: []BandDataRate{{0, radio.LoRa{SF: 12, Bandwidth: 125_000}, true, true}, {7, radio.FSK{BitRate: 50_000}, true, true}},
+			RX1Delay:  time.Second, RX2Freq: 869_525_000, RX2Rate: 0,
+		}}})
+		weak := []string{"Authorization", "Bearer " + r.key(Key{Rights: []Right{RightDevices}})}
+		_, one := r.rest("GET", "/api/v1.0/bands/eu868", "", weak...)
+		want := map[string]any{"name": "EU863-870", "names": []any{"EU863-870", "EU868"}, "channels": []any{map[string]any{"freq": 868.1, "datarates": []any{0.0, 5.0}}},
+			"datarates": []any{map[string]any{"index": 0.0, "name": "SF12BW125", "uplink": true, "downlink": true}, map[string]any{"index": 7.0, "name": "FSK50000", "uplink": true, "downlink": true}},
+			"rx1":       map[string]any{"delay": 1.0}, "rx2": map[string]any{"freq": 869.525, "datarate": 0.0}}
+		if !reflect.DeepEqual(one, map[string]any{"band": want}) {
+			t.Errorf("%v", one)
+		}
+		if _, all := r.rest("GET", "/api/v1.0/bands", ""); !reflect.DeepEqual(all["bands"], []any{want}) || all["total"] != 1.0 {
+			t.Errorf("%v", all)
+		}
+		if status, _ := r.rest("GET", "/api/v1.0/bands?limit=x", ""); status != http.StatusBadRequest {
+			t.Errorf("limit=x: %d", status)
+		}
+		if status, body := r.rest("GET", "/api/v1.0/bands/MARS", ""); status != http.StatusNotFound {
+			t.Errorf("%d %v", status, body)
+		}
+	})
+}
+
+func TestTheLocalHandlerNeedsNoToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{})
+		local := newPipes()
+		server := &http.Server{Handler: r.LocalHandler(), ReadHeaderTimeout: time.Second}
+		go func() { _ = server.Serve(local) }()
+		defer server.Close()
+		r.pipes, r.token = local, ""
+		if status, body := r.rest("POST", "/api/v1.0/keys", `{"description":"d","rights":["data"]}`); status != http.StatusCreated {
+			t.Errorf("%d %v", status, body)
+		}
+		c := r.connect("")
+		r.Publish(realEvent())
+		if e := r.next(c); e.Type != "uplink" {
+			t.Errorf("%v", e)
 		}
 	})
 }

@@ -208,8 +208,9 @@ func start(t *testing.T, cfg Config) *rig {
 			t.Error(err)
 		}
 	})
+	listener := r.pipes
 	running.Go(func() {
-		if err := s.Serve(ctx, r.pipes); err != nil {
+		if err := s.Serve(ctx, listener); err != nil {
 			t.Error(err)
 		}
 	})

@@ -45,6 +45,8 @@ type Config struct {
 	Edge Edge
 	// Position of a gateway, nil if none is known.
 	Position func(gateway radio.EUI64) (p Position, ok bool)
+	// Bands are what /bands lists.
+	Bands []Band
 	// Ready says why the daemon isn't ready; nil if there is nothing to ask.
 	Ready func(context.Context) error
 	// Log of connections and failures; slog.Default if nil.

@@ -35,6 +35,7 @@ type subscriber struct {
 	conn   *websocket.Conn // nil until the handshake is through
 	log    *slog.Logger
 	keyID  string
+	local  bool // the key is the administrator's, which is not stored
 	filter filter
 	shape  shape
 	opened time.Time
