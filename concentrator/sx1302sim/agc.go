@@ -8,11 +8,12 @@ import "gatewayd/concentrator/reg"
 // status and an echo.
 type agc struct {
 	mcu
-	steps   []step // of the firmware that runs
-	next    int    // index into steps
-	echo2   bool   // byte 2 is echoed in the gain steps, too
-	lbt     bool   // listen before talk is on
-	calibre bool   // calibration firmware
+	steps []step // of the firmware that runs
+	next  int    // index into steps
+	echo2 bool   // byte 2 is echoed in the gain steps, too
+	lbt   bool   // listen before talk is on
+
+	calibration *calibration // its firmware runs
 }
 
 // step is one exchange of the dialogue: the number that the host writes, the
@@ -33,9 +34,8 @@ const (
 )
 
 const (
-	stepLBT      = 0x0B
-	calibrateGo  = 0xFF
-	lbtAcknowled = 0xFF
+	stepLBT        = 0x0B
+	lbtAcknowledge = 0xFF
 )
 
 // control reacts to a write to the control register. Which firmware the host
@@ -58,7 +58,7 @@ func (m *agc) control(c *Chip, mask, old, v byte) {
 	case c.clockSource().kind() == SX1250:
 		m.steps = stepsSX1250
 	case reg.AGCCtrlForceHostFE.Get(v) == 1:
-		m.calibre, version = true, versionCalibration
+		m.calibration, version = new(calibration), versionCalibration
 	default:
 		m.steps, m.echo2, version = stepsSX125x, true, versionSX125x
 	}
@@ -67,19 +67,22 @@ func (m *agc) control(c *Chip, mask, old, v byte) {
 }
 
 // ready tells whether the AGC has all its parameters.
-func (m *agc) ready() bool { return m.running && !m.calibre && m.next == len(m.steps) }
+func (m *agc) ready() bool { return m.running && m.calibration == nil && m.next == len(m.steps) }
+
+// calibrates tells whether the calibration firmware runs.
+func (m *agc) calibrates() bool { return m.running && m.calibration != nil }
 
 // notify reacts to a write to mailbox byte 3.
 func (m *agc) notify(c *Chip, number byte) {
 	if !m.running || c.faults.active(&c.faults.m.MuteAGC) {
 		return
 	}
-	if m.calibre {
-		m.calibrate(c, number)
+	if m.calibration != nil {
+		m.calibration.step(c, number)
 		return
 	}
 	if m.next == len(m.steps) {
-		return // it runs; byte 3 means nothing to it any more
+		return // it runs: byte 3 means nothing to it any more
 	}
 	s := m.steps[m.next]
 	if number != s.number {
@@ -96,13 +99,6 @@ func (m *agc) notify(c *Chip, number byte) {
 	}
 	m.answer(c, b0, b1, b2)
 	c.file.set(reg.AGCMCUAGCStatus.Addr(), s.status)
-}
-
-// calibrate is the calibration firmware's dialogue up to its start.
-func (m *agc) calibrate(c *Chip, number byte) {
-	if number == calibrateGo {
-		c.file.set(reg.AGCMCUAGCStatus.Addr(), 0)
-	}
 }
 
 func (m *agc) answer(c *Chip, b0, b1, b2 byte) {
@@ -122,7 +118,7 @@ func (m *agc) attempted(c *Chip, chain int) {
 // acknowledge reacts to mailbox byte 0 while the AGC runs: with listen before
 // talk, 0xFF takes the status back.
 func (m *agc) acknowledge(c *Chip, v byte) {
-	if m.lbt && m.ready() && v == lbtAcknowled {
+	if m.lbt && m.ready() && v == lbtAcknowledge {
 		c.file.set(reg.AGCMCUAGCStatus.Addr(), 0)
 	}
 }

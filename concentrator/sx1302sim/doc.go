@@ -5,7 +5,7 @@
 //
 //	spi.go        frames on the bus, the port       radio.go, sx1250.go, sx125x.go  the radios behind it
 //	registers.go  what a register byte does         counter.go                      the 32 MHz counter and PPS
-//	mcu.go        program memory, load, start       agc.go, arb.go                  what the firmware answers
+//	mcu.go        program memory, load, start       agc.go, calibration.go, arb.go  what the firmware answers
 //	receive.go    channels, modems, demodulators    fifo.go, packet.go, delay.go    the receive buffer, its packets, their stamps
 //	transmit.go   triggers, states, the way out     modulator.go                    registers back into a frame
 //	faults.go     misbehaviour on demand            socket.go, trace.go             the chip-select socket, bus traces

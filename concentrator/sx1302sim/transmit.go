@@ -66,7 +66,7 @@ func (t *transmitter) trigger(c *Chip, old, v byte) {
 		t.stop(c)
 	}
 	switch {
-	case rose == 0:
+	case rose == 0 || c.agc.calibrates(): // that firmware has the transmitter
 	case t.state != txFree:
 		c.violation("trigger 0x%02X of chain %d while its status is 0x%02X; wait until it is free (0x80) or clear all triggers", rose, t.chain, t.status(c))
 	case !c.clocked() || !c.agc.ready():
