@@ -121,6 +121,8 @@ func TestTheDutyCycleIsKeptOverAnyHour(t *testing.T) {
 			t.Error("nothing was refused")
 		}
 		time.Sleep(time.Hour)
+		b.take()
+		b.air.clear()
 		n.exchange()
 	})
 }

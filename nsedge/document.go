@@ -13,31 +13,31 @@ import (
 // document is a registered device as it is stored: JSON, readable for ever,
 // with short names. Counters of the running session are not in it.
 type document struct {
-	Version    int         `json:"v"`
-	Gen        byte        `json:"gen,omitempty"` // of the session that was registered
-	DevEUI     radio.EUI64 `json:"dev_eui"`
-	AppEUI     radio.EUI64 `json:"app_eui"`
-	Activation Activation  `json:"act"`
-	Encryption Encryption  `json:"enc"`
-	Class      string      `json:"cls,omitempty"`
-	Band       string      `json:"band,omitempty"`
-	Tags       []string    `json:"tags,omitempty"`
-	Org        string      `json:"org,omitempty"`
-	AppKey     hexKey      `json:"app_key,omitempty"`
-	NwkKey     hexKey      `json:"nwk_key,omitempty"`
-	DevAddr    string      `json:"addr,omitempty"`
-	NwkSKey    hexKey      `json:"nwks,omitempty"`
-	AppSKey    hexKey      `json:"apps,omitempty"`
-	Up         uint32      `json:"up,omitempty"`
-	Down       uint32      `json:"down,omitempty"`
-	Size       int         `json:"size,omitempty"`
-	Strict     bool        `json:"strict,omitempty"`
-	ADR        *ADR        `json:"adr,omitempty"`
-	RX1Delay   int         `json:"rx1,omitempty"`
-	RX2Force   bool        `json:"rx2,omitempty"`
-	BlockUp    bool        `json:"blkup,omitempty"`
-	BlockDown  bool        `json:"blkdn,omitempty"`
-	Geo        *Position   `json:"geo,omitempty"`
+	Version    int        `json:"v"`
+	Gen        byte       `json:"gen,omitempty"` // of the session that was registered
+	DevEUI     hexEUI     `json:"dev_eui"`
+	AppEUI     hexEUI     `json:"app_eui"`
+	Activation Activation `json:"act"`
+	Encryption Encryption `json:"enc"`
+	Class      string     `json:"cls,omitempty"`
+	Band       string     `json:"band,omitempty"`
+	Tags       []string   `json:"tags,omitempty"`
+	Org        string     `json:"org,omitempty"`
+	AppKey     hexKey     `json:"app_key,omitempty"`
+	NwkKey     hexKey     `json:"nwk_key,omitempty"`
+	DevAddr    string     `json:"addr,omitempty"`
+	NwkSKey    hexKey     `json:"nwks,omitempty"`
+	AppSKey    hexKey     `json:"apps,omitempty"`
+	Up         uint32     `json:"up,omitempty"`
+	Down       uint32     `json:"down,omitempty"`
+	Size       int        `json:"size,omitempty"`
+	Strict     bool       `json:"strict,omitempty"`
+	ADR        *ADR       `json:"adr,omitempty"`
+	RX1Delay   int        `json:"rx1,omitempty"`
+	RX2Force   bool       `json:"rx2,omitempty"`
+	BlockUp    bool       `json:"blkup,omitempty"`
+	BlockDown  bool       `json:"blkdn,omitempty"`
+	Geo        *Position  `json:"geo,omitempty"`
 }
 
 const documentVersion = 1
@@ -68,10 +68,24 @@ func (h hexKey) key() (*Key, error) {
 	return &k, nil
 }
 
+// hexEUI is an EUI as 16 hex digits. radio.EUI64 would decode itself, but
+// tolerates separators at a cost that 100 000 devices feel.
+type hexEUI string
+
+func (h hexEUI) eui() (e radio.EUI64, err error) {
+	if len(h) != 2*len(e) {
+		return e, fmt.Errorf("%w: an EUI has %d digits", errDocument, len(h))
+	}
+	if _, err := hex.Decode(e[:], []byte(h)); err != nil {
+		return e, fmt.Errorf("%w: an EUI is not hex", errDocument)
+	}
+	return e, nil
+}
+
 func encodeDocument(d *Device, gen byte) ([]byte, error) {
 	doc := document{
 		Version: documentVersion, Gen: gen,
-		DevEUI: d.DevEUI, AppEUI: d.AppEUI, Activation: d.Activation, Encryption: d.Encryption,
+		DevEUI: hexEUI(d.DevEUI.String()), AppEUI: hexEUI(d.AppEUI.String()), Activation: d.Activation, Encryption: d.Encryption,
 		Class: d.Class, Band: d.Band, Tags: d.Tags, Org: d.Org,
 		AppKey: toHex(d.AppKey), NwkKey: toHex(d.NwkKey), NwkSKey: toHex(d.NwkSKey), AppSKey: toHex(d.AppSKey),
 		Up: d.CounterUp, Down: d.CounterDown, Size: d.CountersSize, Strict: d.StrictCounter,
@@ -95,12 +109,14 @@ func decodeDocument(b []byte) (*Device, byte, error) {
 		return nil, 0, fmt.Errorf("%w: version %d", errDocument, doc.Version)
 	}
 	d := &Device{
-		DevEUI: doc.DevEUI, AppEUI: doc.AppEUI, Activation: intern(doc.Activation, OTAA, ABP), Encryption: intern(doc.Encryption, KeysAtNS, KeysAtApp),
+		Activation: intern(doc.Activation, OTAA, ABP), Encryption: intern(doc.Encryption, KeysAtNS, KeysAtApp),
 		Class: intern(doc.Class, "A", "B", "C"), Band: doc.Band, Tags: doc.Tags, Org: doc.Org,
 		CounterUp: doc.Up, CounterDown: doc.Down, CountersSize: doc.Size, StrictCounter: doc.Strict,
 		RX1Delay: doc.RX1Delay, RX2Force: doc.RX2Force, BlockUplink: doc.BlockUp, BlockDownlink: doc.BlockDown, Geolocation: doc.Geo,
 	}
-	var errs [4]error
+	var errs [6]error
+	d.DevEUI, errs[4] = doc.DevEUI.eui()
+	d.AppEUI, errs[5] = doc.AppEUI.eui()
 	d.AppKey, errs[0] = doc.AppKey.key()
 	d.NwkKey, errs[1] = doc.NwkKey.key()
 	d.NwkSKey, errs[2] = doc.NwkSKey.key()

@@ -459,8 +459,8 @@ func (n *node) encode(f frame) []byte {
 }
 
 func (b *bench) must(err error) {
-	b.Helper()
 	if err != nil {
+		b.Helper()
 		b.Fatal(err)
 	}
 }
