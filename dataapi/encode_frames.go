@@ -13,7 +13,7 @@ func (e *encoder) uplink(w *writer, ev *nsedge.UplinkEvent, s shape) {
 	w.unix("rx_time", ev.RXTime)
 	w.int("counter_up", int64(ev.Counter))
 	w.int("port", int64(ev.Port))
-	if ev.Payload != nil {
+	if plaintextKnown(ev.Payload, ev.Encrypted) {
 		w.base64("payload", ev.Payload)
 	}
 	w.base64("encrypted_payload", ev.Encrypted)
@@ -29,7 +29,7 @@ func (e *encoder) uplink(w *writer, ev *nsedge.UplinkEvent, s shape) {
 func (e *encoder) downlink(w *writer, ev *nsedge.DownlinkEvent, s shape) {
 	w.int("counter_down", int64(ev.Counter))
 	w.int("port", int64(ev.Port))
-	if ev.Payload != nil {
+	if plaintextKnown(ev.Payload, ev.Encrypted) {
 		w.base64("payload", ev.Payload)
 	}
 	w.base64("encrypted_payload", ev.Encrypted)
@@ -41,6 +41,9 @@ func (e *encoder) downlink(w *writer, ev *nsedge.DownlinkEvent, s shape) {
 		encodeFrame(w, ev.Frame, true)
 	}
 }
+
+// plaintextKnown: no plaintext is ever invented, but that of nothing is known.
+func plaintextKnown(payload, encrypted []byte) bool { return payload != nil || len(encrypted) == 0 }
 
 // radio writes params.radio. Levels are rounded: clients decode integers.
 func (e *encoder) radio(w *writer, gateway radio.EUI64, r nsedge.RadioInfo, down bool) {

@@ -113,6 +113,8 @@ func TestEachTypeHasItsFields(t *testing.T) {
 	}{
 		{"plaintext is never invented, lists are never null", withoutPlaintext, 0, `{"type":"uplink",` + strings.Replace(meta, `["demo"]`, `[]`, 1) +
 			`,"params":{"rx_time":1669718927.795157,"counter_up":6,"port":1,"encrypted_payload":"THVy2YePaE57oA==","duplicate":true}}`},
+		{"an empty frame has an empty payload", &nsedge.UplinkEvent{Meta: realMeta(), RXTime: time.Unix(5, 0)}, 0,
+			`{"type":"uplink",` + meta + `,"params":{"rx_time":5,"counter_up":0,"port":0,"payload":"","encrypted_payload":"","duplicate":false}}`},
 		{"FSK", fsk, withRadio, `{"type":"uplink",` + meta + `,"params":{"rx_time":1669718927.795157,"counter_up":6,"port":1,"payload":"eyJUIjoyMC44fQ==",
 			"encrypted_payload":"THVy2YePaE57oA==","duplicate":false,"radio":{"freq":915.8,"time":1669718927.795157,"delay":0.0523,"size":23,
 			"modulation":{"type":"FSK","bitrate":50000},

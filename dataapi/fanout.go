@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"math/bits"
 
 	"github.com/gorilla/websocket"
 
@@ -15,9 +16,13 @@ import (
 // may be called from any goroutine. Events that come while 4096 others wait
 // for Run are dropped and counted.
 func (s *Server) Publish(ev nsedge.Event) {
+	k := kindOf(ev)
+	if k == 0 {
+		return // the set of events is closed
+	}
 	select {
 	case s.events <- ev:
-		s.metrics.published.WithLabelValues(kindOf(ev).String()).Inc()
+		s.metrics.published[bits.TrailingZeros16(uint16(k))].Inc()
 	default:
 		s.metrics.dropped.Inc()
 	}

@@ -1,6 +1,7 @@
 package dataapi
 
 import (
+	"math/bits"
 	"strings"
 
 	"gatewayd/nsedge"
@@ -30,6 +31,9 @@ var kindNames = [...]string{"uplink", "downlink_request", "downlink", "join_requ
 
 // String lists the types, comma separated.
 func (k kind) String() string {
+	if bits.OnesCount16(uint16(k)) == 1 {
+		return kindNames[bits.TrailingZeros16(uint16(k))]
+	}
 	var names []string
 	for i, name := range kindNames {
 		if k&(1<<i) != 0 {

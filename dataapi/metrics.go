@@ -11,14 +11,14 @@ import (
 // metrics are this package's figures, on a registry of their own.
 type metrics struct {
 	registry  *prometheus.Registry
-	published *prometheus.CounterVec // events, by type
-	dropped   prometheus.Counter     // events that found the intake full
-	encoded   prometheus.Counter     // messages made; fewer than are sent
-	closed    *prometheus.CounterVec // connections that this side ended, by reason
-	refused   *prometheus.CounterVec // connections refused, by code
-	malformed prometheus.Counter     // messages from ASs
-	answers   *prometheus.CounterVec // messages from ASs, by type and result
-	requests  *prometheus.CounterVec // Management API, by method and status
+	published [len(kindNames)]prometheus.Counter // events, by type
+	dropped   prometheus.Counter                 // events that found the intake full
+	encoded   prometheus.Counter                 // messages made; fewer than are sent
+	closed    *prometheus.CounterVec             // connections that this side ended, by reason
+	refused   *prometheus.CounterVec             // connections refused, by code
+	malformed prometheus.Counter                 // messages from ASs
+	answers   *prometheus.CounterVec             // messages from ASs, by type and result
+	requests  *prometheus.CounterVec             // Management API, by method and status
 }
 
 func newMetrics(s *Server) *metrics {
@@ -33,7 +33,10 @@ func newMetrics(s *Server) *metrics {
 		m.registry.MustRegister(c)
 		return c
 	}
-	m.published = vector("events_total", "Events published, by message type.", "type")
+	published := vector("events_total", "Events published, by message type.", "type")
+	for i, name := range kindNames {
+		m.published[i] = published.WithLabelValues(name)
+	}
 	m.dropped = counter("events_dropped_total", "Events dropped because too many were waiting.")
 	m.encoded = counter("messages_encoded_total", "Messages encoded; one serves all connections of its shape.")
 	m.closed = vector("connections_closed_total", "Connections ended by this side, by reason.", "reason")

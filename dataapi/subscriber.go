@@ -55,6 +55,11 @@ type subscriber struct {
 // it is ended, and nobody waits for it.
 func (c *subscriber) offer(f *frame) {
 	select {
+	case <-c.gone:
+		return
+	default:
+	}
+	select {
 	case c.queue <- f:
 	default:
 		c.end(closeSlow, fmt.Sprintf("slow reader: %d messages were waiting; reconnect and read faster", cap(c.queue)))
