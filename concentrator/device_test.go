@@ -76,12 +76,12 @@ func (b *testBench) chatter(stop <-chan struct{}) {
 	for {
 		for i, d := range devices {
 			mod := radio.LoRa{SF: uint8(7 + rng.IntN(3)), Bandwidth: 125_000}
-			_, _ = d.Transmit(air.Frame{Payload: make([]byte, 20+rng.IntN(200)), Freq: radio.Hertz(867_100_000 + 200_000*(i%8)), Mod: mod}, b.medium.Now()+1000, 14)
+			_, _ = d.Transmit(air.Frame{Payload: make([]byte, 20+rng.IntN(60)), Freq: radio.Hertz(867_100_000 + 200_000*(i%8)), Mod: mod}, b.medium.Now()+1000, 14)
 		}
 		select {
 		case <-stop:
 			return
-		case <-time.After(300 * time.Millisecond):
+		case <-time.After(150 * time.Millisecond):
 		}
 	}
 }

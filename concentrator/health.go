@@ -8,11 +8,11 @@ import (
 )
 
 // healthPeriod is how often the chip is asked whether it still lives; that
-// costs four frames.
-const healthPeriod = 10 * time.Second
+// costs three frames.
+const healthPeriod = 4 * time.Second
 
 // stickyLimit is how many successive equal, abnormal AGC states make a stall.
-const stickyLimit = 3
+const stickyLimit = 2
 
 // stalledAGC is the AGC status that was seen while reception was dead: a
 // gain change that never ends (field reports on the vendor's library).

@@ -52,8 +52,15 @@ func (p Plan) Apply(c *Config) {
 	c.Channels, c.Service, c.FSK = p.Channels, p.Service, p.FSK
 }
 
-// raster is where radio centres are put: multiples of 100 kHz, if that fits.
-const raster = 100_000
+// Centres are put on multiples of wideRaster where that costs little, else of
+// fineRaster where that fits. Edges up to comfort from the centre are as good
+// as any; farther out the radio's filter begins to fall.
+const (
+	wideRaster = 500_000
+	fineRaster = 100_000
+	comfort    = 600_000
+	oneRadio   = 500_000 // up to here one radio does for everything
+)
 
 // wanted is one channel to place.
 type wanted struct {
@@ -69,36 +76,68 @@ func (w wanted) low() radio.Hertz  { return w.freq - (maxIF - w.bw/2) }
 func (w wanted) high() radio.Hertz { return w.freq + (maxIF - w.bw/2) }
 
 // Place finds two radio centres from which every channel can be received, or
-// says which one doesn't fit. Radio A gets the lower half. Centres are the
-// middle of the multi-SF channels that their radio receives, on a 100 kHz
-// raster, shifted only as far as the other channels need: so EU868's usual
-// eight channels give 867.5 and 868.5 MHz.
+// says which one doesn't fit. Radio A gets the lower channels. The best plan
+// is the one whose channels are nearest to their centres: EU868's usual eight
+// give 867.5 and 868.5 MHz.
 func Place(r PlanRequest) (Plan, error) {
 	list, err := r.list()
 	if err != nil {
 		return Plan{}, err
 	}
 	slices.SortStableFunc(list, func(a, b wanted) int { return int(a.freq - b.freq) })
-	if c, ok := centre(list); ok {
-		return r.plan(list, nil, c, 0), nil
+	alone, ok := centre(list)
+	if ok && widest(list, alone) <= oneRadio {
+		return r.plan(list, nil, alone, 0), nil
 	}
-	// Channels sorted by frequency split into a lower and an upper group; the
-	// best split is the one with the smallest widest offset.
 	best, bestCost := Plan{}, radio.Hertz(-1)
-	for k := 1; k < len(list); k++ {
-		lower, okL := centre(list[:k])
-		upper, okU := centre(list[k:])
+	for _, s := range splits(list) {
+		lower, okL := centre(s[0])
+		upper, okU := centre(s[1])
 		if !okL || !okU {
 			continue
 		}
-		if cost := widest(list[:k], lower) + widest(list[k:], upper); bestCost < 0 || cost < bestCost {
-			best, bestCost = r.plan(list[:k], list[k:], lower, upper), cost
+		// First the channel that is farthest out counts, then the others.
+		a, b := widest(s[0], lower), widest(s[1], upper)
+		if cost := 10*max(a, b) + a + b; bestCost < 0 || cost < bestCost {
+			best, bestCost = r.plan(s[0], s[1], lower, upper), cost
 		}
 	}
-	if bestCost >= 0 {
+	switch {
+	case bestCost >= 0:
 		return best, nil
+	case ok:
+		return r.plan(list, nil, alone, 0), nil
 	}
 	return Plan{}, misfit(list)
+}
+
+// splits are the ways to share a list, sorted by frequency, between two
+// radios: all cuts, and the one of firstGroup, which works if any does.
+func splits(list []wanted) (out [][2][]wanted) {
+	for k := 1; k < len(list); k++ {
+		out = append(out, [2][]wanted{list[:k], list[k:]})
+	}
+	if a, b := firstGroup(list); len(b) > 0 {
+		out = append(out, [2][]wanted{a, b})
+	}
+	return out
+}
+
+// firstGroup puts a radio as high as the channel that needs it lowest
+// allows, and takes all that it then receives.
+func firstGroup(list []wanted) (in, out []wanted) {
+	c := list[0].high()
+	for _, w := range list {
+		c = min(c, w.high())
+	}
+	for _, w := range list {
+		if w.low() <= c {
+			in = append(in, w)
+		} else {
+			out = append(out, w)
+		}
+	}
+	return in, out
 }
 
 // list checks the request and makes it one list.
@@ -135,7 +174,8 @@ func (r PlanRequest) list() ([]wanted, error) {
 	return list, nil
 }
 
-// centre returns the best centre for a group; false when there is none.
+// centre returns the best centre for a group; false when there is none. It is
+// near the middle of the multi-SF channels, as these are what matters most.
 func centre(group []wanted) (radio.Hertz, bool) {
 	low, high := group[0].low(), group[0].high()
 	first, last := radio.Hertz(0), radio.Hertz(0)
@@ -154,22 +194,20 @@ func centre(group []wanted) (radio.Hertz, bool) {
 	if first == 0 {
 		first, last = group[0].freq, group[len(group)-1].freq
 	}
-	c := (first + last) / 2
-	onRaster := (c + raster/2) / raster * raster
-	if slices.ContainsFunc(group, func(w wanted) bool { return w.freq%raster != 0 }) {
-		onRaster = c // an odd grid: the exact middle
+	middle := (first + last) / 2
+	if c := nearest(middle, wideRaster); c >= low && c <= high && widest(group, c) <= comfort {
+		return c, true
 	}
-	if onRaster < low {
-		onRaster = (low + raster - 1) / raster * raster
+	middle = min(max(middle, low), high)
+	for _, c := range []radio.Hertz{nearest(middle, fineRaster), middle / fineRaster * fineRaster, (middle/fineRaster + 1) * fineRaster} {
+		if c >= low && c <= high {
+			return c, true
+		}
 	}
-	if onRaster > high {
-		onRaster = high / raster * raster
-	}
-	if onRaster < low || onRaster > high {
-		onRaster = min(max(c, low), high)
-	}
-	return onRaster, true
+	return middle, true
 }
+
+func nearest(f, raster radio.Hertz) radio.Hertz { return (f + raster/2) / raster * raster }
 
 // widest is the largest offset of a channel's edge from the centre.
 func widest(group []wanted, c radio.Hertz) (edge radio.Hertz) {
@@ -191,20 +229,17 @@ func misfit(list []wanted) error {
 	return misfitError(list[len(list)-1], list)
 }
 
+// fits tells whether two radios can do it.
 func fits(list []wanted) bool {
 	if len(list) == 0 {
 		return true
 	}
-	for k := 1; k <= len(list); k++ {
-		_, ok := centre(list[:k])
-		if ok && k < len(list) {
-			_, ok = centre(list[k:])
-		}
-		if ok {
-			return true
-		}
+	_, rest := firstGroup(list)
+	if len(rest) == 0 {
+		return true
 	}
-	return false
+	_, ok := centre(rest)
+	return ok
 }
 
 func misfitError(w wanted, list []wanted) error {

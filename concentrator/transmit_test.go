@@ -407,7 +407,7 @@ func TestALoadedReceiverDoesNotDelayTransmissions(t *testing.T) {
 		stop := make(chan struct{})
 		go b.chatter(stop)
 		for i := range 50 {
-			d := sf7(uint64(i), b.instant()+200_000+radio.Instant(i)*77)
+			d := sf7(uint64(i), b.instant()+300_000+radio.Instant(i)*77)
 			if r := b.send(d); r.Err != nil || r.Started != d.At {
 				t.Errorf("%+v", r)
 			}
