@@ -64,7 +64,7 @@ func (b Board) Open(o Options) (*Hardware, error) {
 	if strings.HasPrefix(b.SPI, "unix:") {
 		port, err := concentrator.DialSPI(b.SPI)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w; start the emulator that serves it, e.g. gatewayd sim --spi-socket %s", err, strings.TrimPrefix(b.SPI, "unix:"))
 		}
 		return &Hardware{Board: b, Port: port, closers: []func() error{port.Close}}, nil
 	}

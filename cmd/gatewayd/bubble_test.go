@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"periph.io/x/conn/v3/physic"
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
@@ -31,6 +32,8 @@ import (
 // clients live beside it.
 type world struct {
 	t      *testing.T
+	cfg    config.Config
+	parts  parts
 	ctx    context.Context
 	d      *daemon
 	chip   *sx1302sim.Chip
@@ -50,38 +53,20 @@ type setup struct {
 func inBubble(t *testing.T, s setup, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		if s.spiHz == 0 {
-			s.spiHz = 8_000_000
-		}
-		cfg := config.Default()
-		cfg.Concentrator.Driver = config.DriverEmulated
-		w := &world{t: t, api: newPipeListener()}
-		hw, chip, err := board.Emulate(board.Emulation{
-			Seed:   1,
-			Timing: &sx1302sim.Timing{Hz: s.spiHz, PerTransfer: 30 * time.Microsecond, Exact: true},
-		})
-		w.must(err)
-		hw.Board.SPIClock = frequency(s.spiHz)
-		w.chip, w.medium = chip, hw.Medium
-		w.region, err = region.Lookup(cfg.Region.Name)
-		w.must(err)
-		st, err := store.Open(t.TempDir(), store.Options{})
-		w.must(err)
+		w := newWorld(t, s)
 		ready := make(chan struct{})
-		w.d, err = newDaemon(cfg, parts{
-			hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: w.api,
-			dial: w.api.Dial, log: slog.New(slog.DiscardHandler), lab: s.lab,
-			also: []func(context.Context, *daemon) error{func(ctx context.Context, _ *daemon) error {
-				close(ready)
-				<-ctx.Done()
-				return ctx.Err()
-			}},
+		w.parts.also = append(w.parts.also, func(ctx context.Context, _ *daemon) error {
+			close(ready)
+			<-ctx.Done()
+			return ctx.Err()
 		})
+		var err error
+		w.d, err = newDaemon(w.cfg, w.parts)
 		w.must(err)
-		ctx, cancel := context.WithCancel(t.Context())
-		w.ctx = ctx
+		var cancel context.CancelFunc
+		w.ctx, cancel = context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- w.d.Run(ctx) }()
+		go func() { done <- w.d.Run(w.ctx) }()
 		select {
 		case <-ready:
 		case err := <-done:
@@ -92,12 +77,43 @@ func inBubble(t *testing.T, s setup, f func(w *world)) {
 		f(w)
 		cancel()
 		w.must(<-done)
-		w.must(hw.Close())
-		w.must(st.Close())
-		if n := chip.Violations(); n != 0 {
+		w.close()
+		if n := w.chip.Violations(); n != 0 {
 			t.Errorf("the driver did %d things that the chip doesn't allow", n)
 		}
 	})
+}
+
+// newWorld makes all that a daemon needs.
+func newWorld(t *testing.T, s setup) *world {
+	t.Helper()
+	if s.spiHz == 0 {
+		s.spiHz = 8_000_000
+	}
+	w := &world{t: t, cfg: config.Default(), api: newPipeListener()}
+	w.cfg.Concentrator.Driver = config.DriverEmulated
+	hw, chip, err := board.Emulate(board.Emulation{
+		Seed:   1,
+		Timing: &sx1302sim.Timing{Hz: s.spiHz, PerTransfer: 30 * time.Microsecond, Exact: true},
+	})
+	w.must(err)
+	hw.Board.SPIClock = physic.Frequency(s.spiHz) * physic.Hertz
+	w.chip, w.medium = chip, hw.Medium
+	w.region, err = region.Lookup(w.cfg.Region.Name)
+	w.must(err)
+	st, err := store.Open(t.TempDir(), store.Options{})
+	w.must(err)
+	w.parts = parts{
+		hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: w.api,
+		dial: w.api.Dial, log: slog.New(slog.DiscardHandler), lab: s.lab,
+	}
+	return w
+}
+
+func (w *world) close() {
+	w.t.Helper()
+	w.must(w.parts.hardware.Close())
+	w.must(w.parts.store.Close())
 }
 
 func (w *world) must(err error) {

@@ -86,15 +86,20 @@ func openRadio(cfg config.Config, log *slog.Logger) (*board.Hardware, concentrat
 	if err != nil {
 		return nil, firmware, err
 	}
+	hw, err := openBoard(cfg)
+	return hw, firmware, err
+}
+
+// openBoard opens the board that is configured.
+func openBoard(cfg config.Config) (*board.Hardware, error) {
 	b, err := board.Lookup(cfg.Concentrator.Board)
 	if err != nil {
-		return nil, firmware, err
+		return nil, err
 	}
-	hw, err := b.Open(board.Options{
+	return b.Open(board.Options{
 		SPI:      cfg.Concentrator.SPI,
 		SPIClock: physic.Frequency(cfg.Concentrator.SPIHz) * physic.Hertz,
 	})
-	return hw, firmware, err
 }
 
 // newLogger makes the daemon's own log.

@@ -3,8 +3,6 @@ package main
 import (
 	"testing"
 
-	"periph.io/x/conn/v3/physic"
-
 	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/dataapi"
 	"gatewayd/nsedge/region"
@@ -30,6 +28,3 @@ func openForTest(t *testing.T, cfg config.Config) (*store.Store, *dataapi.Server
 	}
 	return st, server
 }
-
-// frequency is hertz in periph's type.
-func frequency(hz int) physic.Frequency { return physic.Frequency(hz) * physic.Hertz }
