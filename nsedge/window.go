@@ -128,7 +128,8 @@ func (e *Edge) slot(w *window, name string, delay time.Duration, freq radio.Hert
 		return s
 	}
 	s.power = eirp - radio.DBm(e.cfg.AntennaGain)
-	if s.size = e.cfg.Region.MaxPayload(dr, region.Version{}); s.size <= 0 && w.kind == dataWindow {
+	// Where only a table has no size for it, an empty frame may still go.
+	if s.size = e.cfg.Region.MaxPayload(dr, region.Version{}); s.size <= 0 && e.cfg.Region.Dwell().Downlink {
 		s.err = errDwell
 		return s
 	}
