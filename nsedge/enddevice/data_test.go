@@ -1,11 +1,14 @@
 package enddevice_test
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -342,6 +345,95 @@ func TestClassCReceivesAtAnyTime(t *testing.T) {
 			t.Errorf("%+v", r.Downlink)
 		}
 	})
+}
+
+// A class C device acknowledges without waiting for its next report.
+func TestClassCAcknowledgesSoon(t *testing.T) {
+	abp(t, "EU868", enddevice.Config{DataRate: 5, Class: "C", Interval: time.Hour}, func(t *testing.T, n *network, d *enddevice.Device) {
+		n.once(reply{window: 2, shift: 10 * time.Minute, mtype: lorawan.ConfirmedDataDown, port: new(uint8(1)), payload: []byte("act")})
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
+		defer cancel()
+		if err := d.Run(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if len(n.uplinks) != 2 || !n.last().mac.FHDR.FCtrl.ACK || n.last().Start.Sub(n.uplinks[0].End) > 11*time.Minute {
+			t.Errorf("%d uplinks, the last at %d: %+v", len(n.uplinks), n.last().Start, n.last().mac)
+		}
+	})
+}
+
+// DR7 of EU868 is FSK, in both directions (RP002 §2.5.3).
+func TestFSK(t *testing.T) {
+	s := enddevice.State{
+		Joined: true, Session: session, DataRate: 7, RX1Delay: 1, RX2Freq: 869_525_000,
+		Channels: []enddevice.Channel{{Index: 3, Freq: 868_800_000, MinDR: 7, MaxDR: 7, Enabled: true}},
+	}
+	with(t, "EU868", enddevice.Config{State: &s, NoDutyCycle: true}, func(t *testing.T, n *network, d *enddevice.Device) {
+		for _, shift := range []time.Duration{0, 480 * time.Microsecond, 481 * time.Microsecond} { // three bytes at 50 kb/s
+			n.once(reply{window: 1, shift: shift, port: new(uint8(1)), payload: []byte("fast")})
+			r := must(t, d, 1, []byte("fsk"))
+			if _, ok := n.last().Mod.(radio.FSK); !ok || string(n.last().payload) != "fsk" {
+				t.Errorf("uplink %+v", n.last())
+			}
+			if (r.Downlink != nil) != (shift <= 480*time.Microsecond) {
+				t.Errorf("%v late: %+v", shift, r.Downlink)
+			}
+		}
+	})
+}
+
+// What happens to thirty devices on the same channels depends on the seed
+// only, not on how goroutines are scheduled; and they do disturb each other.
+func TestRunsWithOneSeedAreEqual(t *testing.T) {
+	run := func(seed uint64) (out []string, lost int) {
+		with(t, "EU868", enddevice.Config{}, func(t *testing.T, n *network, _ *enddevice.Device) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+			defer cancel()
+			l := &outcomes{}
+			if _, err := n.m.Join(air.StationConfig{Gateway: new(radio.EUI64{0xBB})}, l); err != nil {
+				t.Fatal(err)
+			}
+			n.answer = nil
+			var all sync.WaitGroup
+			for i := range byte(30) {
+				d, err := enddevice.New(enddevice.Config{
+					DevEUI: radio.EUI64{7: i}, Region: n.region, ABP: &session, Seed: seed, DataRate: int(i) % 3,
+					Interval: 10 * time.Second, Jitter: 5 * time.Second, NoDutyCycle: true,
+				}, n.m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all.Go(func() { _ = d.Run(ctx) })
+			}
+			all.Wait()
+			out, lost = l.lines, l.lost
+		})
+		slices.Sort(out)
+		return out, lost
+	}
+	a, lost := run(1)
+	b, _ := run(1)
+	c, _ := run(2)
+	if !slices.Equal(a, b) || slices.Equal(a, c) {
+		t.Errorf("%d, %d and %d receptions: equal with one seed %v, with another %v", len(a), len(b), len(c), slices.Equal(a, b), slices.Equal(a, c))
+	}
+	if len(a) < 2000 || lost < len(a)/20 {
+		t.Errorf("%d of %d lost", lost, len(a))
+	}
+}
+
+// outcomes notes what a gateway makes of every frame.
+type outcomes struct {
+	lines []string
+	lost  int
+}
+
+func (o *outcomes) Began(air.Reception) {}
+func (o *outcomes) Ended(r air.Reception) {
+	if r.Outcome != air.Clear {
+		o.lost++
+	}
+	o.lines = append(o.lines, fmt.Sprint(r.Start, r.From, r.Freq, r.Outcome, r.Payload))
 }
 
 func TestADeviceThatLeftCantSend(t *testing.T) {

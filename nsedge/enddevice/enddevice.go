@@ -239,17 +239,50 @@ func (d *Device) take(ctx context.Context) error {
 func (d *Device) release() { d.turn <- struct{}{} }
 
 // Run joins unless there is a session, then sends every Interval until ctx
-// ends, and returns ctx.Err(); or the reason why it can't go on. Send may be
-// called meanwhile.
+// ends, and returns ctx.Err(); or the reason why it can't go on. With a Jitter
+// it begins after a random part of it. Send may be called meanwhile.
 func (d *Device) Run(ctx context.Context) error {
-	next := d.m.Now()
+	next := d.m.Now().Add(d.jitter())
+	if err := d.m.Wait(ctx, next); err != nil {
+		return err
+	}
 	for n := uint32(0); ; n++ {
 		if !d.State().Joined {
 			if err := d.Join(ctx); err != nil {
 				return err
 			}
 		}
-		result, err := d.send(ctx, d.cfg.Payload(n))
+		if err := d.report(ctx, d.cfg.Payload(n)); err != nil {
+			return err
+		}
+		next = max(next.Add(d.cfg.Interval+d.jitter()), d.m.Now())
+		for d.m.Now() < next {
+			urgent, err := d.idle(ctx, next)
+			if err != nil {
+				return err
+			}
+			if !urgent {
+				break
+			}
+			if err := d.report(ctx, Data{}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (d *Device) jitter() time.Duration {
+	if d.cfg.Jitter == 0 {
+		return 0
+	}
+	return time.Duration(d.pauses.Int64N(int64(d.cfg.Jitter)))
+}
+
+// report sends data, then empty frames as long as the network has more or
+// wants an acknowledgement (§4.3.1.4, §4.3.1.2). An error is a reason to stop.
+func (d *Device) report(ctx context.Context, data Data) error {
+	for range 16 { // a network that never ends is answered at the next uplink
+		r, err := d.Send(ctx, data.Port, data.Payload, data.Confirmed)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -258,39 +291,14 @@ func (d *Device) Run(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		if err := d.follow(ctx, result); err != nil {
-			return err
-		}
-		step := d.cfg.Interval
-		if d.cfg.Jitter > 0 {
-			step += time.Duration(d.pauses.Int64N(int64(d.cfg.Jitter)))
-		}
-		next = max(next.Add(step), d.m.Now())
-		if err := d.Listen(ctx, next); err != nil {
-			return err
-		}
-	}
-}
-
-// follow sends empty frames as long as the network has more or wants an
-// acknowledgement (§4.3.1.4, §4.3.1.2).
-func (d *Device) follow(ctx context.Context, r Result) error {
-	for range 16 { // a network that never ends is answered at the next uplink
 		if r.Downlink == nil || !r.Downlink.Pending && !r.Downlink.Confirmed {
 			return nil
 		}
+		data = Data{}
 		pause := time.Second + time.Duration(d.pauses.Int64N(int64(time.Second)))
 		if err := d.Listen(ctx, d.m.Now().Add(pause)); err != nil {
 			return err
 		}
-		var err error
-		if r, err = d.send(ctx, Data{}); err != nil {
-			return err
-		}
 	}
 	return nil
-}
-
-func (d *Device) send(ctx context.Context, data Data) (Result, error) {
-	return d.Send(ctx, data.Port, data.Payload, data.Confirmed)
 }

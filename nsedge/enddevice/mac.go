@@ -252,11 +252,21 @@ func (d *Device) newChannel(p *lorawan.NewChannelReqPayload) *lorawan.NewChannel
 	}
 	if freq == 0 {
 		d.st.Channels = slices.DeleteFunc(d.st.Channels, func(c Channel) bool { return c.Index == index })
-		d.st.DataRate = d.st.nearestDR(d.st.DataRate)
 	} else {
 		d.setChannel(Channel{Index: index, Freq: freq, MinDR: int(p.MinDR), MaxDR: int(p.MaxDR), Enabled: true})
 	}
+	if len(only(d.st.Channels)) == 0 { // it was the last one that was enabled
+		d.enableDefaults()
+	}
+	d.st.DataRate = d.st.nearestDR(d.st.DataRate)
 	return ans
+}
+
+// enableDefaults switches the region's own channels on.
+func (d *Device) enableDefaults() {
+	for _, c := range d.cfg.Region.JoinChannels() {
+		d.setChannel(Channel{Index: c.Index, Freq: c.Freq, MinDR: c.MinDR, MaxDR: c.MaxDR, Enabled: true})
+	}
 }
 
 // validRange tells whether all data rates of a range exist for uplinks.

@@ -109,22 +109,31 @@ func (d *Device) punctual(a Arrival) bool {
 // Listen waits until the given air time. A device of class C that has joined
 // receives meanwhile.
 func (d *Device) Listen(ctx context.Context, until radio.Instant) error {
-	from := d.m.Now()
-	if d.cfg.Class != "C" || !d.State().Joined || from >= until {
-		return d.m.Wait(ctx, until)
+	for d.m.Now() < until {
+		if _, err := d.idle(ctx, until); err != nil {
+			return err
+		}
 	}
-	st := d.State()
+	return ctx.Err()
+}
+
+// idle is Listen that ends early, with true, when a downlink wants an uplink.
+func (d *Device) idle(ctx context.Context, until radio.Instant) (urgent bool, err error) {
+	from, st := d.m.Now(), d.State()
+	if d.cfg.Class != "C" || !st.Joined || from >= until {
+		return false, d.m.Wait(ctx, until)
+	}
 	mod, err := d.region.Downlink(st.RX2DR)
 	if err != nil {
-		return fmt.Errorf("RXC: %w", err)
+		return false, fmt.Errorf("RXC: %w", err)
 	}
 	s := slot{Window: air.Window{Freq: st.RX2Freq, Mod: mod, From: from, Until: until}, name: "RXC"}
-	_, err = d.listen(ctx, air.Transmission{}, []slot{s}, func(a Arrival) bool {
-		if d.take(ctx) == nil {
-			defer d.release()
-			d.receive(a)
+	return d.listen(ctx, air.Transmission{}, []slot{s}, func(a Arrival) bool {
+		if d.take(ctx) != nil {
+			return false
 		}
-		return false
+		defer d.release()
+		down := d.receive(a)
+		return down != nil && (down.Confirmed || down.Pending)
 	})
-	return err
 }

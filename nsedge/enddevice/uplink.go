@@ -176,9 +176,7 @@ func (d *Device) adrBackOff() {
 		d.st.DataRate = lower
 	default:
 		d.st.NbTrans = 1
-		for _, c := range d.cfg.Region.JoinChannels() {
-			d.setChannel(Channel{Index: c.Index, Freq: c.Freq, MinDR: c.MinDR, MaxDR: c.MaxDR, Enabled: true})
-		}
+		d.enableDefaults()
 	}
 	d.log.Debug("no downlink, stepping back", "unheard", d.unheard, "dr", d.st.DataRate)
 }
