@@ -18,8 +18,10 @@ import (
 	"gatewayd/radio/air"
 )
 
-// cast is the virtual devices of the demo: of three, two join and one is
-// activated by personalisation and sends confirmed uplinks. Their keys and
+// cast is the virtual devices of the demo: of three, two join, and one is
+// activated by personalisation and sends confirmed uplinks. The second opens
+// its receive window 15 s after an uplink: so late that a person can answer
+// by hand. Their keys and
 // states are kept beside the network's, so that a demo with a state folder
 // goes on where it ended.
 type cast struct {
@@ -34,7 +36,8 @@ type member struct {
 	DevEUI radio.EUI64        `json:"dev_eui"`
 	AppEUI radio.EUI64        `json:"app_eui"`
 	AppKey enddevice.Key      `json:"app_key"`
-	ABP    *enddevice.Session `json:"abp,omitempty"`
+	ABP    *enddevice.Session `json:"abp,omitempty"`  // nil: it joins
+	Slow   bool               `json:"slow,omitempty"` // opens RX1 patientDelay after an uplink
 	State  *enddevice.State   `json:"state,omitempty"`
 }
 
@@ -76,6 +79,7 @@ func (c *cast) member(i int) (*member, error) {
 	if err := randomKeys(&m.AppKey); err != nil {
 		return nil, err
 	}
+	m.Slow = i%3 == 1
 	if i%3 == 2 {
 		m.Name = fmt.Sprintf("meter-%d", i+1)
 		m.ABP = &enddevice.Session{DevAddr: enddevice.DevAddr{0, 0, 0, byte(i + 1)}}
@@ -103,6 +107,19 @@ func (c *cast) keep(m *member) error {
 	return c.store.Put(castBucket, m.DevEUI[:], text)
 }
 
+// patientDelay is the longest RX1 delay that LoRaWAN has.
+const patientDelay = 15 // seconds
+
+// patient is the device that a person can answer, nil if there is none.
+func (c *cast) patient() *member {
+	for _, m := range c.members {
+		if m.Slow {
+			return m
+		}
+	}
+	return nil
+}
+
 // names maps DevEUIs to what the story calls the devices.
 func (c *cast) names() map[string]string {
 	names := map[string]string{}
@@ -127,6 +144,9 @@ func (m *member) device() nsedge.Device {
 	d := nsedge.Device{
 		DevEUI: m.DevEUI, AppEUI: m.AppEUI, Class: "A", Encryption: nsedge.KeysAtNS, Activation: nsedge.OTAA,
 		Tags: []string{"demo", m.Name}, CountersSize: 4, ADR: nsedge.ADR{Mode: "on"},
+	}
+	if m.Slow {
+		d.RX1Delay = patientDelay
 	}
 	if m.ABP == nil {
 		d.AppKey = (*nsedge.Key)(&m.AppKey)

@@ -153,7 +153,7 @@ func demoRuns(ctx context.Context, d *daemon, cast *cast, tale *story, o demoOpt
 	if err != nil {
 		return err
 	}
-	tale.invite(d, token, o)
+	tale.invite(d, token, cast)
 	run, err := cast.runs(d.parts.hardware.Medium, tale.Heard, d.log)
 	if err != nil {
 		return err
@@ -164,14 +164,26 @@ func demoRuns(ctx context.Context, d *daemon, cast *cast, tale *story, o demoOpt
 			return err
 		}
 		run = append(run, func(ctx context.Context) error {
-			return exampleas.Run(ctx, exampleas.Config{URL: d.dataURL() + "?access_token=" + own, Dial: d.parts.dial, Tell: tale.Told})
+			return exampleas.Run(ctx, exampleas.Config{
+				URL: d.dataURL() + "?access_token=" + own, Dial: d.parts.dial, Tell: tale.Told, Hold: letPeopleFirst,
+			})
 		})
 	}
 	return runAll(ctx, run)
 }
 
+// letPeopleFirst is how long the example AS waits where a window is so far
+// away that somebody may be typing an answer.
+func letPeopleFirst(r exampleas.Request) time.Duration {
+	const typing, reserve = 5 * time.Second, time.Second
+	if left := time.Until(r.TXTime); left > typing {
+		return left - reserve
+	}
+	return 0
+}
+
 // invite tells how to take part.
-func (s *story) invite(d *daemon, token string, o demoOptions) {
+func (s *story) invite(d *daemon, token string, cast *cast) {
 	url := fmt.Sprintf("%s?access_token=%s&radio=1", d.dataURL(), token)
 	s.note("ready", "gateway %s, %s", d.conc.EUI(), d.region.Short())
 	if s.json {
@@ -181,8 +193,8 @@ func (s *story) invite(d *daemon, token string, o demoOptions) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fmt.Fprintf(s.out, "\n  Be an application server yourself:  npx wscat -c \"%s\"\n", url)
-	if o.quietAS {
-		fmt.Fprintf(s.out, "  Answer a downlink_request:          {\"type\":\"downlink_response\",\"meta\":{\"device\":\"DEVICE\"},\"params\":{\"payload\":\"aGVsbG8=\"}}\n")
+	if patient := cast.patient(); patient != nil {
+		fmt.Fprintf(s.out, "  Answer %-8s within its 15 s:    {\"type\":\"downlink_response\",\"meta\":{\"device\":\"%s\"},\"params\":{\"payload\":\"aGVsbG8=\"}}\n", patient.Name, patient.DevEUI)
 	}
 	fmt.Fprintf(s.out, "  The devices:                        curl \"http://%s/api/v1.0/devices?access_token=%s\"\n", d.parts.api.Addr(), token)
 	if d.parts.air != nil {
@@ -229,7 +241,10 @@ func listenOr(tale *story, flag, named, usual string) (net.Listener, error) {
 
 // newStory tells it on w, in colour if that is a terminal that wants any.
 func newStory(w io.Writer, asJSON bool) *story {
-	return &story{start: time.Now(), out: w, json: asJSON, color: wantsColor(w)}
+	return &story{
+		start: time.Now(), out: w, json: asJSON, color: wantsColor(w),
+		told: map[string]string{}, asked: map[string]asked{},
+	}
 }
 
 // wantsColor follows https://no-color.org.

@@ -27,6 +27,8 @@ type story struct {
 	mu    sync.Mutex
 	out   io.Writer
 	tally tally
+	told  map[string]string // DevEUI -> the example AS's answer on its way
+	asked map[string]asked  // DevEUI -> its last request
 }
 
 // tally is what the last lines of the story sum up.
@@ -104,9 +106,7 @@ func (s *story) Publish(e nsedge.Event) {
 		l.Text = fmt.Sprintf("%-4s %s  %s  %s", nth(e.Counter), onAir(e.Radio), level(e.Radio), content(e.Port, e.Payload, e.Encrypted))
 		l.Detail = uplinkDetail{e.Counter, e.Radio.DataRate, e.Radio.Freq, e.Radio.RSSI, e.Radio.SNR, e.Port, e.Payload}
 	case *nsedge.DownlinkRequest:
-		l.Event, l.tone = "request", faint
-		l.Text = fmt.Sprintf("%-4s an answer of at most %d bytes is taken for another %s",
-			nth(e.Counter), e.MaxSize, shortTime(time.Until(e.Deadline)))
+		s.request(&l, e)
 	case *nsedge.DownlinkEvent:
 		s.downlink(&l, e)
 	case *nsedge.JoinRequest:
@@ -129,6 +129,9 @@ func (s *story) notice(l *line, e *nsedge.Notice) bool {
 	case e.Code == nsedge.CodeJoinAccepted:
 		s.count(func(t *tally) { t.Joins++ })
 		return false // the downlink itself has its line
+	case e.Code == nsedge.CodeDownlinkReceived:
+		s.answer(l)
+		return true
 	case e.Level == nsedge.Error:
 		s.count(func(t *tally) { t.Failed++ })
 		l.Event, l.tone = "error", red
@@ -172,12 +175,41 @@ func (s *story) downlink(l *line, e *nsedge.DownlinkEvent) {
 		t.Window, micros(t.Planned), micros(t.Armed), micros(t.Started), off, shortTime(t.Margin), what)
 }
 
-// Told writes what the example application server answered.
+// Told notes what the example application server is about to answer; the
+// line is written when the network has taken it.
 func (s *story) Told(a exampleas.Answer) {
-	s.print(line{
-		Event: "answer", Device: a.Request.Device,
-		Text: fmt.Sprintf("%-4s the example AS says %s after %s", nth(a.Request.Counter), quoted(a.Payload), shortTime(a.Took)),
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.told[a.Request.Device] = quoted(a.Payload)
+}
+
+// answer fills in l with an answer that was taken.
+func (s *story) answer(l *line) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.asked[l.Device]
+	l.Event, l.Text = "answer", fmt.Sprintf("%-4s your application has answered", nth(asked.counter))
+	if says, ok := s.told[l.Device]; ok {
+		l.Text = fmt.Sprintf("%-4s the example AS says %s", nth(asked.counter), says)
+		delete(s.told, l.Device)
+	}
+	l.Text += ", " + shortTime(time.Since(asked.at)) + " after the request"
+}
+
+// request fills in l with a window that an application may use.
+func (s *story) request(l *line, e *nsedge.DownlinkRequest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.told, l.Device)
+	s.asked[l.Device] = asked{time.Now(), e.Counter}
+	l.Event, l.tone = "request", faint
+	l.Text = fmt.Sprintf("%-4s an answer of at most %d bytes is taken for another %s", nth(e.Counter), e.MaxSize, shortTime(time.Until(e.Deadline)))
+}
+
+// asked is the last request of a device.
+type asked struct {
+	at      time.Time
+	counter uint32
 }
 
 // nth is a frame counter in words.
@@ -323,15 +355,15 @@ func micros(i radio.Instant) string {
 	return s
 }
 
-// shortTime is a duration with three digits.
+// shortTime is a duration as people say it.
 func shortTime(d time.Duration) string {
 	switch a := max(d, -d); {
 	case a < time.Millisecond:
 		return fmt.Sprintf("%d µs", d.Microseconds())
 	case a < 100*time.Millisecond:
 		return fmt.Sprintf("%.1f ms", d.Seconds()*1e3)
-	case a < 10*time.Second:
+	case a < time.Second:
 		return fmt.Sprintf("%.0f ms", d.Seconds()*1e3)
 	}
-	return d.Round(time.Second).String()
+	return fmt.Sprintf("%.1f s", d.Seconds())
 }

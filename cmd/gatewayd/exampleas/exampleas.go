@@ -4,8 +4,8 @@
 // window. The demo runs it; it is also the place to look at before writing
 // one's own.
 //
-// [Run] owns the connection and everything else; it reads one message at a
-// time and answers it before it reads the next.
+// [Run] owns the connection and what it remembers; it reads one message at a
+// time. Only an answer that is held back has a goroutine of its own.
 package exampleas
 
 import (
@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -30,7 +31,10 @@ type Config struct {
 	// Reply decides on the answer to a request; false lets the window pass.
 	// Nil is [Echo].
 	Reply func(Request) ([]byte, bool)
-	// Tell, if not nil, is called with each answer that was sent.
+	// Hold is how long an answer is kept back, for others to answer first. Nil
+	// is not at all.
+	Hold func(Request) time.Duration
+	// Tell, if not nil, is called with each answer just before it is sent.
 	Tell func(Answer)
 
 	Log *slog.Logger // nil: none
@@ -56,7 +60,6 @@ type Uplink struct {
 type Answer struct {
 	Request Request
 	Payload []byte
-	Took    time.Duration // from reading the request to the answer's last byte
 }
 
 // Echo answers "ack N" with the counter of the uplink that it answers.
@@ -137,13 +140,14 @@ func serve(ctx context.Context, cfg Config) (connected bool, err error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 
+	c := &connection{cfg: cfg, conn: conn, gone: make(chan struct{})}
+	defer c.end()
 	last := map[string]Uplink{}
 	for {
 		var m message
 		if err := conn.ReadJSON(&m); err != nil {
 			return true, err
 		}
-		start := time.Now()
 		switch m.Type {
 		case "uplink":
 			payload, err := base64.StdEncoding.DecodeString(m.Params.Payload)
@@ -152,16 +156,30 @@ func serve(ctx context.Context, cfg Config) (connected bool, err error) {
 			}
 			last[device(m)] = Uplink{m.Params.CounterUp, m.Params.Port, payload}
 		case "downlink_request":
-			if err := answer(conn, cfg, m, last[device(m)], start); err != nil {
-				return true, err
-			}
+			c.request(m, last[device(m)])
 		case "error", "warning":
 			cfg.Log.Warn("example AS: "+m.Type, "device", device(m), "message", m.Params.Message)
 		}
 	}
 }
 
-func answer(conn *websocket.Conn, cfg Config, m message, up Uplink, start time.Time) error {
+// connection sends the answers.
+type connection struct {
+	cfg  Config
+	conn *websocket.Conn
+	gone chan struct{}
+	held sync.WaitGroup
+	turn sync.Mutex // to write
+}
+
+// end waits for answers that are held back; they are not sent any more.
+func (c *connection) end() {
+	close(c.gone)
+	c.held.Wait()
+}
+
+// request answers now, or later if the answer is to be held back.
+func (c *connection) request(m message, up Uplink) {
 	req := Request{
 		Device:  device(m),
 		Uplink:  up,
@@ -169,23 +187,47 @@ func answer(conn *websocket.Conn, cfg Config, m message, up Uplink, start time.T
 		MaxSize: m.Params.MaxSize,
 		Counter: m.Params.CounterDown,
 	}
-	payload, ok := cfg.Reply(req)
+	payload, ok := c.cfg.Reply(req)
 	if !ok {
-		return nil
+		return
 	}
-	port := up.Port
+	hold := time.Duration(0)
+	if c.cfg.Hold != nil {
+		hold = c.cfg.Hold(req)
+	}
+	if hold <= 0 {
+		c.answer(m, req, payload)
+		return
+	}
+	c.held.Go(func() {
+		select {
+		case <-time.After(hold):
+			c.answer(m, req, payload)
+		case <-c.gone:
+		}
+	})
+}
+
+// answer sends the response with the request's own meta. If that fails, so
+// does the next read, which ends the connection.
+func (c *connection) answer(m message, req Request, payload []byte) {
+	if c.cfg.Tell != nil {
+		c.cfg.Tell(Answer{req, payload})
+	}
+	port := req.Uplink.Port
 	if port == 0 {
 		port = 1
 	}
-	err := conn.WriteJSON(response{
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	err := c.conn.WriteJSON(response{
 		Type:   "downlink_response",
 		Meta:   m.Meta,
 		Params: responseParams{base64.StdEncoding.EncodeToString(payload), port},
 	})
-	if err == nil && cfg.Tell != nil {
-		cfg.Tell(Answer{req, payload, time.Since(start)})
+	if err != nil {
+		c.cfg.Log.Warn("example AS: answer not sent", "device", req.Device, "err", err)
 	}
-	return err
 }
 
 // device is the DevEUI that a message is about, "" if none.
