@@ -1,5 +1,8 @@
-// A capture of LoRa frames for Wireshark: pcap with LoRaTap headers.
+// Recordings of the air: pcap with LoRaTap headers for Wireshark, and the check
+// of all MICs with lora-packet.
+import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
+import lora from 'lora-packet'
 
 const LINKTYPE_LORATAP = 270 // tcpdump.org/linktypes
 
@@ -34,4 +37,27 @@ export function writePcap (file, onAir) {
     return [r, data]
   })
   writeFileSync(file, Buffer.concat([header, ...records]))
+}
+
+// verifyAll asserts that the MIC of each frame is right under one of the keys
+// {dev_addr, nwkskey, app_key}.
+export function verifyAll (onAir, keys) {
+  const hex = s => Buffer.from(s, 'hex')
+  const roots = keys.filter(k => k.app_key).map(k => hex(k.app_key))
+  const accepts = (packet, key) => {
+    try {
+      return lora.verifyMIC(lora.fromWire(lora.decryptJoinAccept(packet, key)), undefined, key)
+    } catch { // under a wrong key it may look like LoRaWAN 1.1
+      return false
+    }
+  }
+  const good = frame => {
+    const packet = lora.fromWire(Buffer.from(frame.payload, 'base64'))
+    if (packet.isJoinRequestMessage()) return roots.some(key => lora.verifyMIC(packet, undefined, key))
+    if (packet.isJoinAcceptMessage()) return roots.some(key => accepts(packet, key))
+    const addr = packet.DevAddr.toString('hex')
+    return keys.some(k => k.dev_addr === addr && lora.verifyMIC(packet, hex(k.nwkskey)))
+  }
+  for (const frame of onAir) assert.ok(good(frame), `no key fits the MIC of ${JSON.stringify(frame)}`)
+  return `${onAir.length} frames`
 }

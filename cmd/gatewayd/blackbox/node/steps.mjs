@@ -7,16 +7,21 @@ const say = message => process.stdout.write(JSON.stringify(message) + '\n')
 const replies = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 let failed = false
 
+// witness is set by scenarios: mark is called before each step, seen returns
+// what is worth reading after a failure.
+export const witness = { mark () {}, seen: () => '' }
+
 // step runs f and reports; after a failure the others are not tried.
 export async function step (name, f) {
   if (failed) return say({ step: name, skipped: true })
   const start = performance.now()
+  witness.mark()
   try {
     const note = await f()
     say({ step: name, note: note ?? '', ms: Math.round(performance.now() - start) })
   } catch (error) {
     failed = true
-    say({ step: name, error: error.stack })
+    say({ step: name, error: `${error.stack}\n${witness.seen()}` })
   }
 }
 
