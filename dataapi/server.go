@@ -55,6 +55,7 @@ type Config struct {
 	Queue          int           // messages that wait for one connection; 512
 	MaxConnections int           // 4096
 	MaxMessage     int           // bytes of a message from an AS; 64 KiB
+	MaxRate        int           // messages a second that are read from an AS; the rest waits in its socket; 500
 	MaxMalformed   int           // malformed messages a second before a client is cut off; 20
 	PongInterval   time.Duration // 25 s, which clients rely on
 	WriteTimeout   time.Duration // for one message to one connection; 20 s
@@ -66,7 +67,7 @@ func (c *Config) setDefaults() error {
 	for _, d := range []struct {
 		v *int
 		d int
-	}{{&c.Queue, 512}, {&c.MaxConnections, 4096}, {&c.MaxMessage, 64 << 10}, {&c.MaxMalformed, 20}} {
+	}{{&c.Queue, 512}, {&c.MaxConnections, 4096}, {&c.MaxMessage, 64 << 10}, {&c.MaxRate, 500}, {&c.MaxMalformed, 20}} {
 		if *d.v <= 0 {
 			*d.v = d.d
 		}

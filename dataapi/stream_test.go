@@ -3,6 +3,7 @@ package dataapi
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -250,6 +251,52 @@ func TestAFloodIsCutOffWith1008(t *testing.T) {
 		code, why := closeCode(c)
 		if code != 1008 || !strings.Contains(why, "flood") {
 			t.Errorf("closed with %d %q", code, why)
+		}
+	})
+}
+
+func TestAHurryingClientIsReadAtItsPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{})
+		c := r.connect("")
+		began := time.Now()
+		for range 2001 {
+			r.send(c, `{"type":"status","meta":{"device":"0102030405060708"}}`)
+		}
+		synctest.Wait()
+		if took := time.Since(began); len(r.edge.taken()) != 2001 || took < 2900*time.Millisecond || took > 3100*time.Millisecond {
+			t.Errorf("%d messages were taken in %v; 500 at once and 500 a second are allowed", len(r.edge.taken()), took)
+		}
+	})
+}
+
+func TestAConnectionCutAtAnyByteLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{})
+		handshake := "GET /api/v1.0/data?access_token=" + r.token + " HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+		frame := "\x81\x82\x00\x00\x00\x00{}" // text, masked with zeros
+		whole := handshake + frame
+		for n := range len(whole) + 1 {
+			c, err := r.pipes.dial(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			for _, part := range []string{whole[:min(n, len(handshake))], whole[min(n, len(handshake)):n]} {
+				if _, err := io.WriteString(c, part); err != nil {
+					t.Fatalf("byte %d: %v", n, err)
+				}
+				synctest.Wait()
+			}
+			r.Publish(realEvent())
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if left := r.connections(); left != 0 {
+				t.Fatalf("cut at byte %d: %v connections are left", n, left)
+			}
 		}
 	})
 }

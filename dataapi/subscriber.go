@@ -142,7 +142,8 @@ func (c *subscriber) farewell() {
 
 // read owns the incoming half until the connection ends.
 func (c *subscriber) read() {
-	malformed := rate.NewLimiter(rate.Limit(c.server.cfg.MaxMalformed), c.server.cfg.MaxMalformed)
+	pace := limiter(c.server.cfg.MaxRate)
+	malformed := limiter(c.server.cfg.MaxMalformed)
 	c.conn.SetReadLimit(hardLimit)
 	for {
 		kind, r, err := c.conn.NextReader()
@@ -153,12 +154,16 @@ func (c *subscriber) read() {
 			c.end(0, "read: "+err.Error())
 			break
 		}
+		_ = pace.Wait(c.server.life) // at the end nothing paces it
 	}
 	<-c.done
 	_ = c.conn.Close() // nothing is left to say
 	c.closed()
 	c.server.unregister(c)
 }
+
+// limiter lets n things a second through, n of them at once.
+func limiter(n int) *rate.Limiter { return rate.NewLimiter(rate.Limit(n), n) }
 
 // closed says how it ended.
 func (c *subscriber) closed() {
