@@ -2,6 +2,7 @@ package concentrator
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"gatewayd/radio"
@@ -105,7 +106,7 @@ func (t *transmission) checkFrame(c *Config) error {
 
 // transmitter finds the radio that may send at a frequency.
 func (c *Config) transmitter(f radio.Hertz) (int, error) {
-	ranges := ""
+	var ranges []string
 	for i, r := range c.Radios {
 		if !r.Enable || !r.Transmit {
 			continue
@@ -113,12 +114,12 @@ func (c *Config) transmitter(f radio.Hertz) (int, error) {
 		if f >= r.TXMin && f <= r.TXMax {
 			return i, nil
 		}
-		ranges += fmt.Sprintf("; radio %c: %d to %d Hz", 'A'+i, r.TXMin, r.TXMax)
+		ranges = append(ranges, fmt.Sprintf("radio %c: %d to %d Hz", 'A'+i, r.TXMin, r.TXMax))
 	}
-	if ranges == "" {
+	if ranges == nil {
 		return 0, fmt.Errorf("%w: %d Hz, and no radio transmits at all", radio.ErrFrequency, f)
 	}
-	return 0, fmt.Errorf("%w: %d Hz%s", radio.ErrFrequency, f, ranges)
+	return 0, fmt.Errorf("%w: %d Hz; %s", radio.ErrFrequency, f, strings.Join(ranges, ", "))
 }
 
 // startDelay is how many ticks before the first preamble symbol the
@@ -145,6 +146,6 @@ func (c *Config) lead(b *bus, mod radio.Modulation, payload int) time.Duration {
 
 // conflict tells whether two transmissions are too near to each other: each
 // needs its lead after the end of the other.
-func (a *transmission) conflict(b *transmission, leadA, leadB time.Duration) bool {
-	return a.at < b.end+ticksIn(leadA) && b.at < a.end+ticksIn(leadB)
+func (t *transmission) conflict(o *transmission, lead, othersLead time.Duration) bool {
+	return t.at < o.end+ticksIn(lead) && o.at < t.end+ticksIn(othersLead)
 }

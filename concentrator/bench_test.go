@@ -12,14 +12,13 @@ import (
 // model is just enough of a chip to let the driver work outside a synctest
 // bubble: a receive buffer, a counter, a transmitter that always does right.
 type model struct {
-	fifo     []byte
-	frames   int
-	bytes    int
-	start    time.Time
-	skew     uint32
-	tx       txStatus
-	memory   [0x8000]byte
-	answered int
+	fifo   []byte
+	frames int
+	bytes  int
+	start  time.Time
+	skew   uint32
+	tx     txStatus
+	memory [0x8000]byte
 }
 
 func (m *model) String() string { return "model" }

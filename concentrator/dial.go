@@ -1,6 +1,7 @@
 package concentrator
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -49,7 +50,9 @@ type socketPort struct {
 }
 
 func (p *socketPort) dial() error {
-	c, err := net.DialTimeout("unix", p.path, dialTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(ctx, "unix", p.path)
 	if err != nil {
 		return fmt.Errorf("SPI socket: %w", err)
 	}

@@ -141,7 +141,7 @@ func importImages(list []image, halTree, dir string) ([]string, error) {
 			return nil, fmt.Errorf("%w: %s: %w; version 2.1.0 is wanted", ErrFirmware, path, err)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the images are no secret, a service of another user reads them
 		return nil, fmt.Errorf("%w: %w", ErrFirmware, err)
 	}
 	var done []string
@@ -158,7 +158,7 @@ func importImages(list []image, halTree, dir string) ([]string, error) {
 // writeWhole replaces a file so that it is never there in part.
 func writeWhole(path string, data []byte) error {
 	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, 0o644); err != nil {
+	if err := os.WriteFile(tmp, data, 0o644); err != nil { //nolint:gosec // as above
 		return err
 	}
 	return os.Rename(tmp, path)
@@ -176,7 +176,7 @@ func arrayBytes(text []byte) ([]byte, error) {
 		return nil, errors.New("the array does not end: there is no closing brace")
 	}
 	var out []byte
-	for _, element := range bytes.Split(body, []byte(",")) {
+	for element := range bytes.SplitSeq(body, []byte(",")) {
 		element = bytes.TrimSpace(element)
 		if len(element) == 0 {
 			continue // after the last comma

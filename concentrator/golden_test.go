@@ -62,7 +62,7 @@ func table(t testing.TB, name string) []row {
 	t.Helper()
 	text := golden(t, name)
 	var lines [][]byte
-	for _, l := range bytes.Split(text, []byte("\n")) {
+	for l := range bytes.SplitSeq(text, []byte("\n")) {
 		if !bytes.HasPrefix(l, []byte("#")) {
 			lines = append(lines, l)
 		}

@@ -188,7 +188,7 @@ func (d *driver) setDrift(mantissa, exponent reg.Field, bw radio.Hertz) {
 }
 
 // serviceModem sets up the modem with one spreading factor.
-func (d *driver) serviceModem(ctx context.Context) error {
+func (d *driver) serviceModem(context.Context) error {
 	r, s := d.regs, &d.cfg.Service
 	short := s.SF < 7 // SF5 and SF6: another preamble, fine synchronisation
 	code, _ := bandwidthCode(s.Bandwidth)

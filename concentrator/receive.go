@@ -30,7 +30,8 @@ func (s *session) poll() (busy bool, err error) {
 		return false, err
 	}
 	if n == 0 {
-		return false, s.settle()
+		s.settle()
+		return false, nil
 	}
 	// The count is two bytes that can tear; and it may have grown. The smaller
 	// of two readings is there for sure, the rest is found next time.
@@ -68,7 +69,7 @@ func (s *session) waiting() (int, error) {
 func (s *session) fetch(n int) error {
 	for n > 0 {
 		k := min(n, fifoBurst)
-		if err := s.transmit(); err != nil { // its moment may come meanwhile
+		if err := s.between(); err != nil {
 			return err
 		}
 		data, err := s.drv.bus.readFIFO(k)
@@ -88,17 +89,27 @@ func (s *session) fetch(n int) error {
 	return nil
 }
 
+// between lets the transmitters have the bus between two bursts: a Schedule
+// call that waits is answered, what is due is armed.
+func (s *session) between() error {
+	select {
+	case r := <-s.requests:
+		r.answer <- s.admit(r.t)
+	default:
+	}
+	return s.transmit()
+}
+
 // settle gives up on the beginning of a packet whose rest doesn't come.
-func (s *session) settle() error {
+func (s *session) settle() {
 	if len(s.partial) == 0 {
-		return nil
+		return
 	}
 	if s.empty++; s.empty < patience {
-		return nil
+		return
 	}
 	s.empty = 0
 	s.digest(true)
-	return nil
 }
 
 // digest decodes what was fetched and hands the packets up.

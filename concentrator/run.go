@@ -164,7 +164,7 @@ func (s *session) stop(ctx context.Context, err error) error {
 			_ = s.clearTrigger(chain) // the reset below does it, if there is one
 		}
 	}
-	cause := error(radio.ErrStopped)
+	cause := radio.ErrStopped
 	if err != nil {
 		cause = fmt.Errorf("%w: %w", radio.ErrStopped, err)
 	}

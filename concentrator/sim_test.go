@@ -84,10 +84,13 @@ func (b *testBench) run() {
 	}
 }
 
-// stop ends the run.
-func (b *testBench) stop() error {
+// stop ends the run, which must not have failed.
+func (b *testBench) stop() {
+	b.t.Helper()
 	b.cancel()
-	return <-b.done
+	if err := <-b.done; err != nil {
+		b.t.Errorf("Run: %v", err)
+	}
 }
 
 // instant is the present Instant by the air's clock.
@@ -96,7 +99,13 @@ func (b *testBench) instant() radio.Instant { return b.medium.Now() + 1_000_000 
 // eu868 is the recorded EU868 configuration.
 func eu868(t testing.TB) Config { return recorded(t, "start_eu868_sx1250").config() }
 
-// pulses are bytes whose every write matters even if the value stays.
+// written1302 reads a line "W sx1302 ADDR DATA" with its data shown.
+func written1302(l string) (a int, data []byte, ok bool) {
+	n, err := fmt.Sscanf(l, "W sx1302 0x%x %x", &a, &data)
+	return a, data, n == 2 && err == nil
+}
+
+// pulse tells for which bytes each write matters even if the value stays.
 func pulse(a int) bool { return a == 0x5789 || a == 0x608A || a == 0x6180 }
 
 // effect is a trace reduced to what it does: register bytes that change, in
@@ -108,17 +117,11 @@ func effect(t testing.TB, trace []string) []string {
 	reg.Each(func(a reg.Addr, b reg.Byte) { cur[int(a)] = b.Reset })
 	var out []string
 	for _, l := range trace {
-		f := strings.Fields(l)
-		if len(f) == 0 || f[0] != "W" {
+		if !strings.HasPrefix(l, "W ") {
 			continue
 		}
-		var a int
-		var data []byte
-		if f[1] == "sx1302" {
-			fmt.Sscanf(f[2], "0x%x", &a)
-			fmt.Sscanf(f[3], "%x", &data)
-		}
-		if f[1] != "sx1302" || a < 0x5200 || a >= 0x5300 && a < 0x5400 || a >= 0x5500 && a < 0x5600 {
+		a, data, ok := written1302(l)
+		if !ok || a < 0x5200 || a >= 0x5300 && a < 0x5400 || a >= 0x5500 && a < 0x5600 {
 			if strings.Contains(l, "len=1024") { // the emulated chip has other firmware
 				l, _, _ = strings.Cut(l, " sha256")
 			}
@@ -140,14 +143,7 @@ func registerImage(t testing.TB, trace []string) map[string]string {
 	t.Helper()
 	cur := map[int]byte{}
 	for _, l := range trace {
-		f := strings.Fields(l)
-		if len(f) < 4 || f[0] != "W" || f[1] != "sx1302" {
-			continue
-		}
-		var a int
-		var data []byte
-		fmt.Sscanf(f[2], "0x%x", &a)
-		fmt.Sscanf(f[3], "%x", &data)
+		a, data, _ := written1302(l)
 		for i, v := range data {
 			cur[a+i] = v
 		}
@@ -194,9 +190,7 @@ func startTrace(t *testing.T, cfg Config) []string {
 		b.chip.Trace(&b.trace)
 		b.run()
 		b.chip.Trace(nil)
-		if err := b.stop(); err != nil {
-			t.Errorf("Run: %v", err)
-		}
+		b.stop()
 		out = lines(b.trace.String())
 	})
 	return out

@@ -53,7 +53,9 @@ func BenchmarkStart(b *testing.B) {
 			b.Fatal(err)
 		}
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
 	}
 	s := c.Stats()
 	b.ReportMetric(float64(s.StartFrames), "frames/op")

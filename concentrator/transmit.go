@@ -40,11 +40,12 @@ type transmitters struct {
 	checkAt  ticks // when the active one is looked at next
 }
 
-// status bytes of the transmitter.
+// txStatus is a state of the transmitter: free, emitting, or 0x91 and 0x92
+// while it waits for its trigger. Which of the emitting values means what is
+// not documented.
 type txStatus byte
 
-func (s txStatus) free() bool      { return s == 0x80 }
-func (s txStatus) scheduled() bool { return s == 0x91 || s == 0x92 }
+func (s txStatus) free() bool { return s == 0x80 }
 func (s txStatus) emitting() bool {
 	return s == 0x30 || s == 0x50 || s == 0x60 || s == 0x70
 }
