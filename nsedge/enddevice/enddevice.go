@@ -184,15 +184,15 @@ func (c *Config) check() error {
 
 // start sets the first state.
 func (d *Device) start() {
-	switch {
-	case d.cfg.State != nil:
+	if d.cfg.State != nil {
 		d.st = d.cfg.State.clone()
-	case d.cfg.ABP != nil:
-		d.reset()
-		d.st.Session = *d.cfg.ABP
-		d.st.Joined = true
-	default:
-		d.reset()
+	}
+	if d.st.Joined {
+		return
+	}
+	d.reset()
+	if d.cfg.ABP != nil {
+		d.st.Session, d.st.Joined = *d.cfg.ABP, true
 	}
 }
 

@@ -350,3 +350,13 @@ func TestConfigurationIsChecked(t *testing.T) {
 		}
 	})
 }
+
+// A state without a session doesn't undo the personalisation.
+func TestABPWithAnEmptyState(t *testing.T) {
+	abp(t, "EU868", enddevice.Config{DataRate: 5, State: &enddevice.State{}}, func(t *testing.T, n *network, d *enddevice.Device) {
+		must(t, d, 1, []byte("x"))
+		if string(n.last().payload) != "x" {
+			t.Errorf("%+v", n.last())
+		}
+	})
+}

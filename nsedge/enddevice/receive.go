@@ -119,15 +119,13 @@ func (d *Device) Listen(ctx context.Context, until radio.Instant) error {
 
 // idle is Listen that ends early, with true, when a downlink wants an uplink.
 func (d *Device) idle(ctx context.Context, until radio.Instant) (urgent bool, err error) {
-	from, st := d.m.Now(), d.State()
-	if d.cfg.Class != "C" || !st.Joined || from >= until {
+	if d.cfg.Class != "C" || !d.State().Joined {
 		return false, d.m.Wait(ctx, until)
 	}
-	mod, err := d.region.Downlink(st.RX2DR)
+	s, err := d.rxc(ctx, until)
 	if err != nil {
-		return false, fmt.Errorf("RXC: %w", err)
+		return false, err
 	}
-	s := slot{Window: air.Window{Freq: st.RX2Freq, Mod: mod, From: from, Until: until}, name: "RXC"}
 	return d.listen(ctx, air.Transmission{}, []slot{s}, func(a Arrival) bool {
 		if d.take(ctx) != nil {
 			return false
@@ -136,4 +134,17 @@ func (d *Device) idle(ctx context.Context, until radio.Instant) (urgent bool, er
 		down := d.receive(a)
 		return down != nil && (down.Confirmed || down.Pending)
 	})
+}
+
+// rxc is a class C window from now on, with the parameters of RX2.
+func (d *Device) rxc(ctx context.Context, until radio.Instant) (slot, error) {
+	if err := d.take(ctx); err != nil {
+		return slot{}, err
+	}
+	defer d.release()
+	mod, err := d.region.Downlink(d.st.RX2DR)
+	if err != nil {
+		return slot{}, fmt.Errorf("RXC: %w", err)
+	}
+	return slot{Window: air.Window{Freq: d.st.RX2Freq, Mod: mod, From: d.m.Now(), Until: until}, name: "RXC"}, nil
 }
