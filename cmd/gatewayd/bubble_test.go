@@ -16,6 +16,7 @@ import (
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
+	"gatewayd/cmd/gatewayd/inproc"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/sx1302sim"
 	"gatewayd/dataapi"
@@ -40,7 +41,7 @@ type world struct {
 	medium *air.Medium
 	region *region.Region
 	token  string
-	api    *pipeListener
+	api    *inproc.Listener
 }
 
 // setup is what tests vary.
@@ -90,7 +91,7 @@ func newWorld(t *testing.T, s setup) *world {
 	if s.spiHz == 0 {
 		s.spiHz = 8_000_000
 	}
-	w := &world{t: t, cfg: config.Default(), api: newPipeListener()}
+	w := &world{t: t, cfg: config.Default(), api: inproc.Listen()}
 	w.cfg.Concentrator.Driver = config.DriverEmulated
 	hw, chip, err := board.Emulate(board.Emulation{
 		Seed:   1,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatewayd/cmd/gatewayd/config"
+	"gatewayd/cmd/gatewayd/inproc"
 	"gatewayd/dataapi"
 	"gatewayd/nsedge"
 	"gatewayd/nsedge/region"
@@ -44,7 +45,7 @@ func openOffline(cfg config.Config) (*api, error) {
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	l := newPipeListener()
+	l := inproc.Listen()
 	srv := &http.Server{Handler: server.LocalHandler(), ReadHeaderTimeout: adminTimeout}
 	go srv.Serve(l) // ends with close
 	transport := &http.Transport{DialContext: l.Dial}

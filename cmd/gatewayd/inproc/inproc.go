@@ -1,4 +1,7 @@
-package main
+// Package inproc is a network inside the process: a listener whose clients
+// dial it by a method. Commands use it to speak to a server of their own
+// without a port, tests to run a daemon in a bubble of virtual time.
+package inproc
 
 import (
 	"context"
@@ -6,22 +9,22 @@ import (
 	"sync"
 )
 
-// pipeListener is a listener inside this process: each Dial is one Accept,
-// joined by a net.Pipe. Commands use it to speak to a server of their own
-// without a port, tests to run a daemon in a bubble of virtual time.
-type pipeListener struct {
+// Listener accepts what [Listener.Dial] dials; the two are joined by a
+// net.Pipe.
+type Listener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
-func newPipeListener() *pipeListener {
-	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+// Listen makes a listener.
+func Listen() *Listener {
+	return &Listener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
 // Dial has the shape that http.Transport and websocket.Dialer want; the
 // address is not looked at.
-func (l *pipeListener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
 	case l.conns <- server:
@@ -34,7 +37,7 @@ func (l *pipeListener) Dial(ctx context.Context, _, _ string) (net.Conn, error) 
 }
 
 // Accept implements net.Listener.
-func (l *pipeListener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
@@ -44,13 +47,13 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 }
 
 // Close implements net.Listener.
-func (l *pipeListener) Close() error {
+func (l *Listener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
 // Addr implements net.Listener.
-func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
+func (l *Listener) Addr() net.Addr { return pipeAddr{} }
 
 type pipeAddr struct{}
 
