@@ -38,7 +38,7 @@ func (e *Edge) answerClaim(a Claim) error {
 	}
 	var f fingerprint
 	copy(f[:], a.Device[:])
-	w := &window{hash: e.packetHash(f), kind: claimWindow, dev: d, up: d.busy().lastUp, gap: d.active.down, index: -1}
+	w := &window{hash: e.packetHash(f), kind: claimWindow, dev: d, up: d.busy().lastUp, announced: d.active.down, index: -1}
 	e.windows[w.hash] = w
 	e.arm(w, time.Now().Add(claimLife))
 	w.state = beforeRX2

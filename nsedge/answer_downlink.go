@@ -76,7 +76,7 @@ func (e *Edge) afterwards(w *window, c *content) error {
 // findWindow finds what an answer belongs to.
 func (e *Edge) findWindow(hash PacketHash, eui radio.EUI64) (*window, error) {
 	if hash != (PacketHash{}) {
-		if w := e.windows[hash]; w != nil {
+		if w := e.windows[hash]; w != nil && e.byEUI[w.dev.spec.DevEUI] == w.dev {
 			return w, nil
 		}
 		return nil, refuse(CodeDownlinkUnknown, "packet_hash", "no downlink_request %v is known: it was more than %v ago, or another gateway's", hash, keepClosed)
@@ -110,6 +110,9 @@ func (e *Edge) contentOf(w *window, a *DownlinkResponse) (*content, error) {
 	if c.port == 0 {
 		c.port = 1
 	}
+	if c.counter != nil && *c.counter == w.announced && len(c.encrypted) == 0 {
+		c.counter = nil // an echo
+	}
 	s := w.s
 	if s == nil {
 		s = w.dev.active
@@ -135,7 +138,7 @@ func (e *Edge) keep(w *window, c *content) {
 		e.notice(Warning, CodeDownlinkReplaced, m, "an answer that was kept for the next window is dropped: a newer one replaces it")
 	}
 	if len(c.encrypted) > 0 && c.counter == nil {
-		n := w.gap
+		n := w.announced
 		c.counter = &n // what it was encrypted with
 	}
 	d.queued = c

@@ -81,18 +81,18 @@ func commandsIn(f *dataUp, s *session, c uint32) []byte {
 // deliver accepts a data uplink: recorded, published, its window opened.
 func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict) {
 	dev := s.dev
+	before := s.counters
+	s.take(f, c, r.came)
+	if err := e.record(s, s.down); err != nil {
+		s.counters = before // its repetition is as good
+		e.notice(Error, CodeServer, e.meta(dev, s, r.hash, r.first.Gateway), "the uplink can't be recorded, so it is not delivered: "+err.Error())
+		return
+	}
+	s.repeats = 0
 	fresh := s == dev.pending
 	if fresh {
 		e.activate(dev)
 	}
-	s.take(f, c, r.came)
-	e.prepareCounters(s)
-	err := e.record(s)
-	if err != nil {
-		e.notice(Error, CodeServer, e.meta(dev, s, r.hash, r.first.Gateway), "the uplink can't be recorded, so it is not delivered: "+err.Error())
-		return
-	}
-	e.syncMarks()
 	dr := e.dataRate(&r.first)
 	ev := &UplinkEvent{
 		Meta: e.meta(dev, s, r.hash, r.first.Gateway), RXTime: r.first.Time,
@@ -130,8 +130,8 @@ func (e *Edge) remarks(r *reception, f *dataUp, s *session, v verdict, dr int, m
 	if macErr != nil {
 		e.noticef(Warning, CodeUplinkMACInvalid, m, "MAC commands in the uplink: %v; those before are used", macErr)
 	}
-	if dr < 0 || !e.cfg.Region.Contains(r.first.Freq) {
-		e.noticef(Warning, CodeOutsideBand, m, "%.3f MHz, %v is outside %v: check the device's band", r.first.Freq.MHz(), r.first.Mod, e.cfg.Region)
+	if band := e.band(s.dev.spec.Band); dr < 0 || !band.Contains(r.first.Freq) || !e.cfg.Region.Contains(r.first.Freq) {
+		e.noticef(Warning, CodeOutsideBand, m, "%.3f MHz, %v is outside %v: check the device's band and the gateway's", r.first.Freq.MHz(), r.first.Mod, band)
 	}
 	if s.unacked {
 		s.unacked = false
@@ -150,17 +150,12 @@ func (e *Edge) remarks(r *reception, f *dataUp, s *session, v verdict, dr int, m
 
 // activate makes the pending session the device's only one: an uplink used it.
 func (e *Edge) activate(d *device) {
-	e.unlink(d.active)
-	if d.traffic != nil {
-		d.queued = nil // it was meant for the old session
+	if d.traffic != nil && d.queued != nil && len(d.queued.encrypted) > 0 {
+		d.queued = nil
+		e.notice(Error, CodeDownlinkCounter, e.meta(d, d.active, PacketHash{}, e.cfg.Gateway), "the kept downlink was encrypted for the session before the join: answer again")
 	}
+	e.unlink(d.active)
 	d.active, d.pending = d.pending, nil
-}
-
-// record writes the session's counters to the journal.
-func (e *Edge) record(s *session) error {
-	e.scratch = s.appendState(e.scratch[:0], s.gen)
-	return e.cfg.Store.Append(s.dev.spec.DevEUI, e.scratch)
 }
 
 // own tells whether u was heard by the gateway that can answer it.

@@ -77,8 +77,8 @@ func (e *Edge) checkCounter(w *window, c *content) error {
 		return refuse(CodeDownlinkCounter, "counter_down", "%d was used already, %d is the next: leave counter_down out, or give a greater one", *c.counter, w.s.down)
 	case c.counter != nil && *c.counter == maxCounter, w.s.down == maxCounter:
 		return refuse(CodeDownlinkCounter, "counter_down", "the session's counters are used up: the device has to join again")
-	case c.counter == nil && len(c.encrypted) > 0 && w.gap != w.s.down:
-		return refuse(CodeDownlinkCounter, "counter_down", "the payload was encrypted with counter %d, but %d is the next: wait for another downlink_request", w.gap, w.s.down)
+	case c.counter == nil && len(c.encrypted) > 0 && w.announced != w.s.down:
+		return refuse(CodeDownlinkCounter, "counter_down", "the payload was encrypted with counter %d, but %d is the next: wait for another downlink_request", w.announced, w.s.down)
 	}
 	return nil
 }
@@ -96,19 +96,10 @@ func (e *Edge) waitsForCounter(w *window, c *content) bool {
 	if n < w.s.safe {
 		return false
 	}
-	if w.s.mark <= n {
-		w.s.mark = n + reserve
-		if n > maxCounter-reserve {
-			w.s.mark = maxCounter
-		}
-	}
 	w.waiting, w.holding = c, false
-	if err := e.record(w.s); err != nil {
+	if err := e.record(w.s, n); err != nil {
 		e.log.Warn("downlink counter can't be reserved", "device", w.dev.spec.DevEUI, "err", err)
-		return true
 	}
-	e.reserver.queue = append(e.reserver.queue, reservation{w.s, w.s.mark})
-	e.syncMarks()
 	return true
 }
 
@@ -175,6 +166,9 @@ func (e *Edge) schedule(w *window, s *slot, c *content) error {
 
 // launch gives a composed frame to the Air.
 func (e *Edge) launch(fl *flight) error {
+	if e.running == nil {
+		return radio.ErrStopped
+	}
 	s := fl.slot
 	airtime, err := e.ledger.check(s, s.mod.Airtime(len(fl.phy)), e.cfg.IgnoreDutyCycle)
 	if err != nil {
@@ -202,12 +196,11 @@ func (e *Edge) launch(fl *flight) error {
 // spend marks a downlink counter as used.
 func (e *Edge) spend(s *session, counter uint32) {
 	s.down = counter + 1
-	if s.safe >= s.down+reserve/2 {
+	if uint64(s.safe) >= uint64(s.down)+reserve/2 {
 		return
 	}
-	e.prepareCounters(s)
-	if err := e.record(s); err == nil {
-		e.syncMarks()
+	if err := e.record(s, s.down); err != nil {
+		e.log.Warn("downlink counters can't be reserved", "device", s.dev.spec.DevEUI, "err", err)
 	}
 }
 

@@ -17,19 +17,26 @@ type reservation struct {
 
 func (r *reserver) restart() { *r = reserver{} }
 
-// prepareCounters raises the mark of a session that is about to run out. The
-// caller records the session afterwards.
-func (e *Edge) prepareCounters(s *session) {
-	if s.safe >= s.down+reserve/2 && s.mark >= s.safe {
-		return
+// record writes the session's counters to the journal. Where reserved
+// downlink counters run out, or next is not among them, it raises the mark and
+// has it synced.
+func (e *Edge) record(s *session, next uint32) error {
+	short := uint64(s.safe) < uint64(next)+reserve/2
+	if short {
+		s.mark = max(s.mark, uint32(min(uint64(next)+reserve, maxCounter)))
 	}
-	if s.mark < s.down+reserve {
-		s.mark = s.down + reserve
+	e.scratch = s.appendState(e.scratch[:0], s.gen)
+	if err := e.cfg.Store.Append(s.dev.spec.DevEUI, e.scratch); err != nil {
+		return err
 	}
-	e.reserver.queue = append(e.reserver.queue, reservation{s, s.mark})
+	if short {
+		e.reserver.queue = append(e.reserver.queue, reservation{s, s.mark})
+		e.syncMarks()
+	}
+	return nil
 }
 
-// syncMarks makes the queued marks durable; call it after they were recorded.
+// syncMarks makes the queued marks, which were recorded, durable.
 func (e *Edge) syncMarks() {
 	r := &e.reserver
 	if r.syncing || len(r.queue) == 0 {
@@ -56,7 +63,7 @@ func (e *Edge) marksSynced(batch []reservation, err error) {
 	}
 	for _, b := range batch {
 		b.s.safe = max(b.s.safe, b.mark)
-		if b.s.dev.traffic == nil || b.s.dev.win == nil {
+		if b.s.dev.traffic == nil || b.s.dev.win == nil || e.running == nil {
 			continue
 		}
 		if w := b.s.dev.win; w.s == b.s && w.waiting != nil && !w.holding {

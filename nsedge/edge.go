@@ -68,7 +68,8 @@ type Edge struct {
 	ledger   ledger
 	reserver reserver
 	jobCount int
-	salt     [16]byte // makes packet hashes unique to this process
+	bands    map[string]*region.Region // that devices name
+	salt     [16]byte                  // makes packet hashes unique to this process
 	frames   uint64
 	scratch  []byte
 	stats    Stats
@@ -97,7 +98,7 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 		token: make(chan struct{}, 1), calls: make(chan call), done: make(chan func(), backgroundJobs),
 		byEUI: map[radio.EUI64]*device{}, byAddr: map[DevAddr]*session{},
 		heard: newHeard(), windows: map[PacketHash]*window{}, flights: map[uint64]*flight{},
-		ledger: newLedger(cfg.Region.SubBands()),
+		bands: map[string]*region.Region{}, ledger: newLedger(cfg.Region.SubBands()),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/brocaar/lorawan/gps"
 
+	"gatewayd/nsedge/region"
 	"gatewayd/radio"
 )
 
@@ -29,6 +30,22 @@ func (e *Edge) uplinkInfo(u *radio.Uplink, arrived time.Time, dr int) RadioInfo 
 		Tmst: u.Tmst, IFChain: u.IFChain, RFChain: u.RFChain,
 		CRC: u.CRC, RSSI: u.RSSI, SNR: u.SNR,
 	}
+}
+
+// band is the region by the name that a device was registered with.
+func (e *Edge) band(name string) *region.Region {
+	if name == "" {
+		return e.cfg.Region
+	}
+	r, ok := e.bands[name]
+	if !ok {
+		var err error
+		if r, err = region.Lookup(name); err != nil { // was known when it was registered
+			r = e.cfg.Region
+		}
+		e.bands[name] = r
+	}
+	return r
 }
 
 // dataRate is the index of an uplink's data rate, -1 if the region has none.

@@ -188,6 +188,9 @@ func (e *Edge) makeAccept(w *window) func() {
 // The caller holds docs.
 func (e *Edge) finishJoin(w *window, j *joinState, s joined, phy []byte) func() {
 	j.joins++
+	if w.join.inUse != nil && w.join.inUse.gen == joinGen(j.joins) {
+		j.joins++ // the journal's state is that session's
+	}
 	s.gen = joinGen(j.joins)
 	j.nonces = j.nonces.add(w.join.nonce)
 	j.sessions = nil

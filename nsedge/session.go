@@ -161,15 +161,14 @@ func (s *session) mayRestart() bool {
 	return s.dev.spec.Activation == ABP && !s.dev.spec.StrictCounter
 }
 
-// take makes c the last counter.
-func (s *session) take(f *dataUp, c uint32, now time.Time) {
-	s.up = c + 1
-	s.last = f.mic
-	if c < uint32(len(s.first)) {
-		s.first[c] = f.mic
+// take makes n the last counter.
+func (c *counters) take(f *dataUp, n uint32, now time.Time) {
+	c.up = n + 1
+	c.last = f.mic
+	if n < uint32(len(c.first)) {
+		c.first[n] = f.mic
 	}
-	s.seen = now.Unix()
-	s.repeats = 0
+	c.seen = now.Unix()
 }
 
 // reader decodes the store's records. After a failure it returns zeros.

@@ -43,6 +43,7 @@ func (e *Edge) receive(u radio.Uplink) {
 	if u.Time.IsZero() {
 		u.Time = arrived
 	}
+	u.Time = arrived.Add(u.Time.Sub(arrived)) // with a monotonic reading, which a set clock does not move
 	if u.Gateway == (radio.EUI64{}) {
 		u.Gateway = e.cfg.Gateway
 	}

@@ -20,10 +20,10 @@ type window struct {
 	s     *session // nil for joins and claims
 	r     *reception
 
-	up    radio.Uplink // the best copy
-	dr    int          // of the uplink
-	slots [2]slot
-	gap   uint32 // FCntDown that was announced
+	up        radio.Uplink // the best copy
+	dr        int          // of the uplink
+	slots     [2]slot
+	announced uint32 // FCntDown of the downlink_request
 
 	ack     bool     // the uplink was confirmed
 	must    bool     // the device wants a frame even if no AS answers
@@ -151,7 +151,7 @@ func (e *Edge) open(r *reception, f *dataUp, s *session) {
 		}
 		return
 	}
-	w := &window{hash: r.hash, dev: d, s: s, r: r, up: r.first, dr: e.dataRate(&r.first), gap: s.down, ack: f.confirmed(), index: -1}
+	w := &window{hash: r.hash, dev: d, s: s, r: r, up: r.first, dr: e.dataRate(&r.first), announced: s.down, ack: f.confirmed(), index: -1}
 	e.plan(w)
 	w.mac = len(e.macDue(w, maxFOpts))
 	w.must = w.ack || f.has(ctrlADRACKReq)
