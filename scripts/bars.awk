@@ -5,23 +5,30 @@ FNR == NR {
 	n++
 	name[n] = $1; unit[n] = $2; bar[n] = $3
 	$1 = $2 = $3 = ""
+	sub(/^ +/, "")
 	text[n] = $0
 	next
 }
+$1 == "pkg:" { pkg = $2; sub(/^gatewayd\//, "", pkg) }
 $1 ~ /^Benchmark/ {
 	benchmark = $1
 	sub(/^Benchmark/, "", benchmark)
 	sub(/-[0-9]+$/, "", benchmark)
-	for (i = 3; i < NF; i += 2) figure[benchmark, $(i + 1)] = $i
+	for (i = 3; i < NF; i += 2) figure[pkg "." benchmark, $(i + 1)] = $i
+}
+# of returns the figure that a bar is about, "" if there is none.
+function of(name, unit,    part) {
+	if (split(name, part, ":") == 1) return figure[name, unit]
+	if (figure[part[1], unit] == "" || figure[part[2], unit] + 0 == 0) return ""
+	return sprintf("%.2f", figure[part[1], unit] / figure[part[2], unit])
 }
 END {
-	printf "%-34s %12s %14s  %s\n", "benchmark", "bar", "figure", "what"
+	format = "%-7s %14s %-10s bar %-8s %s: %s\n"
 	for (i = 1; i <= n; i++) {
-		key = name[i] SUBSEP unit[i]
-		if (!(key in figure)) verdict = "not measured"
-		else verdict = figure[key] + 0 <= bar[i] + 0 ? "ok" : "MISSED"
+		f = of(name[i], unit[i])
+		verdict = f == "" ? "NONE" : f + 0 <= bar[i] + 0 ? "ok" : "MISSED"
 		if (verdict != "ok") status = 1
-		printf "%-34s %12s %14s  %-6s %s\n", name[i], "<= " bar[i] " " unit[i], figure[key], verdict, text[i]
+		printf format, verdict, f, unit[i], bar[i], name[i], text[i]
 	}
 	exit status
 }
