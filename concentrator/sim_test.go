@@ -105,9 +105,6 @@ func written1302(l string) (a int, data []byte, ok bool) {
 	return a, data, n == 2 && err == nil
 }
 
-// pulse tells for which bytes each write matters even if the value stays.
-func pulse(a int) bool { return a == 0x5789 || a == 0x608A || a == 0x6180 }
-
 // effect is a trace reduced to what it does: register bytes that change, in
 // order; radio commands; memory bursts. Idea and format are those of the
 // project's tool that reduces the recorded traces.
@@ -129,10 +126,18 @@ func effect(t testing.TB, trace []string) []string {
 			continue
 		}
 		for i, v := range data {
-			if cur[a+i] != v || pulse(a+i) {
-				out = append(out, fmt.Sprintf("W sx1302 0x%04x %02x", a+i, v))
-			}
+			changed := cur[a+i] != v
 			cur[a+i] = v
+			switch a + i {
+			case 0x5789, 0x608A: // a signal to an MCU: what is in the mailbox then counts
+				out = append(out, fmt.Sprintf("W sx1302 0x%04x %02x with % x", a+i, v, []byte{cur[a+i-1], cur[a+i+1], cur[a+i+2], cur[a+i+3]}))
+			case 0x6180:
+				out = append(out, fmt.Sprintf("W sx1302 0x%04x %02x", a+i, v))
+			default:
+				if changed {
+					out = append(out, fmt.Sprintf("W sx1302 0x%04x %02x", a+i, v))
+				}
+			}
 		}
 	}
 	return out
