@@ -47,7 +47,12 @@ func (s *Store) openDB() error {
 	}
 	s.db = db
 	s.pageSize = int64(db.Info().PageSize) // not later: Info doesn't bear transactions beside it
-	return s.checkFormat(path)
+	if err := s.checkFormat(path); err != nil {
+		return err
+	}
+	// A killed process may have left a meta page that is not on the disk. It
+	// must be there before the pages that it made free are used again.
+	return s.opt.Disk.Transact(path, db.Sync)
 }
 
 func (s *Store) makeDB(path string) error {

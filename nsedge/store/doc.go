@@ -30,8 +30,8 @@
 //
 //   - Put, PutAll and Delete return when the change is on the disk.
 //   - Append and Forget write the record with one pwrite(2) before they
-//     return: a killed process loses nothing. They never wait for a sync or a
-//     fold.
+//     return: a killed process loses nothing, unless the power fails before
+//     the store is opened again. They never wait for a sync or a fold.
 //   - Sync returns when everything appended before the call is on the disk.
 //     Callers share syncs. With no caller, a sync starts at most
 //     Options.SyncInterval after an append; an idle store has no timer.
@@ -51,7 +51,9 @@
 //     append, so that a record beyond the end cannot come back later.
 //   - bbolt's own rule protects the documents: data pages are synced before
 //     the meta page that refers to them, and the meta page has a checksum and
-//     a predecessor.
+//     a predecessor. A process that is killed between writing a meta page and
+//     syncing it breaks that rule for the next one, which would overwrite
+//     pages that the predecessor still needs; so Open syncs the file first.
 //
 // # Ownership
 //

@@ -24,7 +24,7 @@ func TestKilledChild(t *testing.T) {
 	if dir == "" {
 		t.Skip("only runs as the child of TestAKilledProcessLosesNothing")
 	}
-	s, err := Open(dir, Options{JournalSize: minJournalSize})
+	s, err := Open(dir, Options{JournalSize: 4 * minJournalSize})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -123,7 +123,7 @@ func readAcks(t *testing.T, lines *bufio.Reader, n int, acked *[killKeys]uint64)
 // more, on its way when the process was killed.
 func checkCounts(t *testing.T, dir string, acked [killKeys]uint64) {
 	t.Helper()
-	s, err := Open(dir, Options{JournalSize: minJournalSize})
+	s, err := Open(dir, Options{JournalSize: 4 * minJournalSize})
 	if err != nil {
 		t.Fatal(err)
 	}

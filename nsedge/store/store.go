@@ -106,6 +106,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}{
 		{"make the directory", s.makeDir},
 		{"lock it", s.takeLock},
+		{"sync it", func() error { return o.Disk.SyncDir(dir) }}, // what a killed process had no time for
 		{"open " + dbName, s.openDB},
 		{"load the states", s.load},
 		{"recover the journal", s.recover},

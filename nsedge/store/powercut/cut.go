@@ -9,9 +9,20 @@ import (
 )
 
 // Kill makes a directory as it was after the first events: what a killed
-// process leaves.
-func (d *Disk) Kill(events int, to string) error {
-	return d.image(events).write(to, nil)
+// process leaves. What is not durable then is not durable for the next process
+// either: the Disk that is returned is for that one and knows it. Its events
+// go on from the given number.
+func (d *Disk) Kill(events int, to string) (*Disk, error) {
+	m := d.image(events)
+	if err := m.write(to, nil); err != nil { // also brings m.names up to date
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return &Disk{
+		dir: to, base: d.base, events: slices.Clip(d.events[:events]), start: events,
+		names: m.names, files: d.files, db: map[string][]byte{},
+	}, nil
 }
 
 // Cut makes a directory as a power cut after the first events may leave it.
@@ -27,7 +38,7 @@ func (d *Disk) Turns() []int {
 	defer d.mu.Unlock()
 	var turns []int
 	for i, e := range d.events {
-		if e.kind != opWrite {
+		if i >= d.start && e.kind != opWrite {
 			turns = append(turns, i, i+1)
 		}
 	}

@@ -76,6 +76,7 @@ type Disk struct {
 	mu     sync.Mutex
 	base   map[string][]byte // the directory's contents at the start
 	events []event
+	start  int // events before it are of processes that were killed
 	names  map[string]int
 	files  int
 	db     map[string][]byte // present contents of the databases
@@ -125,6 +126,10 @@ func (d *Disk) Events() int {
 	defer d.mu.Unlock()
 	return len(d.events)
 }
+
+// Start is the number of events when the Disk was made: 0, or where the
+// process before was killed.
+func (d *Disk) Start() int { return d.start }
 
 // Moment is when the event with that number, from 0, happened; now if it
 // hasn't yet. A power cut after n events was not later than Moment(n).
@@ -302,7 +307,7 @@ func (f *file) Sync() error {
 	began := len(f.disk.events)
 	f.disk.mu.Unlock()
 	if f.disk.SyncTime != nil {
-		time.Sleep(f.disk.SyncTime())
+		<-time.After(f.disk.SyncTime())
 	}
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()

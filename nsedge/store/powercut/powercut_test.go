@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +50,11 @@ type promise struct {
 	changes []change
 	lo, hi  int // of changes that are there
 	docs    []map[string]string
+
+	// After a kill, the disk that goes on, and what must be found if the
+	// power is cut before the next process has recovered everything.
+	disk *powercut.Disk
+	cut  *promise
 }
 
 func last(marks []mark, at int) int {
@@ -64,6 +70,9 @@ func last(marks []mark, at int) int {
 // promised at an event, if the process was killed or the power was cut there.
 func (l *life) promised(at int, killed bool) *promise {
 	if at < l.opened {
+		if !killed && l.before.cut != nil {
+			return l.before.cut
+		}
 		return l.before
 	}
 	p := &promise{changes: l.changes, hi: last(l.begun, at)}
@@ -130,9 +139,12 @@ const journalSize = 4096
 // open begins a life: it opens a directory and checks what the life before
 // was promised.
 func open(dir string, before *promise) (*life, *store.Store, error) {
-	disk, err := powercut.New(dir)
-	if err != nil {
-		return nil, nil, err
+	disk := before.disk
+	if disk == nil {
+		var err error
+		if disk, err = powercut.New(dir); err != nil {
+			return nil, nil, err
+		}
 	}
 	s, err := store.Open(dir, store.Options{JournalSize: journalSize, Disk: disk})
 	if err != nil {
@@ -240,14 +252,20 @@ func (l *life) document(s *store.Store, rng *rand.Rand, began int) error {
 
 // end makes the directory that the end of a life at a random moment leaves.
 func (l *life) end(rng *rand.Rand, to string) (*promise, error) {
-	at := rng.IntN(l.disk.Events() + 1)
+	at := l.disk.Start() + rng.IntN(l.disk.Events()-l.disk.Start()+1)
 	if turns := l.disk.Turns(); len(turns) > 0 && rng.IntN(2) == 0 {
 		at = turns[rng.IntN(len(turns))]
 	}
-	if rng.IntN(8) == 0 {
-		return l.promised(at, true), l.disk.Kill(at, to)
+	if rng.IntN(4) > 0 {
+		p := *l.promised(at, false)
+		p.disk, p.cut = nil, nil
+		return &p, l.disk.Cut(at, rng, to)
 	}
-	return l.promised(at, false), l.disk.Cut(at, rng, to)
+	p := *l.promised(at, true)
+	p.cut = l.promised(at, false)
+	var err error
+	p.disk, err = l.disk.Kill(at, to)
+	return &p, err
 }
 
 // 500 power cuts and kills, each at any moment of a life that began with what
@@ -305,6 +323,65 @@ func TestPowerCutDuringAFoldLeavesOneMoment(t *testing.T) {
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A process is killed at any write, the next one goes on with what it finds,
+// and then the power is cut: what the first one had no time to sync must not
+// matter to what the second one promised.
+func TestAPowerCutAfterAKillLosesNothingAcknowledged(t *testing.T) {
+	dir := powercut.TempDir(t)
+	rng := rand.New(rand.NewPCG(2, 47))
+	work := func(dir string, before *promise, rounds int) *life {
+		t.Helper()
+		l, s, err := open(dir, before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range rounds {
+			if err := l.document(s, rng, l.disk.Events()); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				c := change{byte(rng.IntN(5)), fmt.Sprintf("%08d", len(l.changes))}
+				l.begin(c, l.disk.Events())
+				if err := s.Append([8]byte{7: c.key}, []byte(c.value)); err != nil {
+					t.Fatal(err)
+				}
+				l.written = append(l.written, mark{l.disk.Events(), len(l.changes)})
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	first := work(filepath.Join(dir, "first"), &promise{docs: []map[string]string{{}}}, 6)
+	for _, at := range slices.Compact(first.disk.Turns()) {
+		killed := *first.promised(at, true)
+		killed.cut = first.promised(at, false)
+		var err error
+		to := filepath.Join(dir, fmt.Sprint("killed", at))
+		if killed.disk, err = first.disk.Kill(at, to); err != nil {
+			t.Fatal(err)
+		}
+		second := work(to, &killed, 1)
+		for i := range 15 {
+			cut := filepath.Join(to, fmt.Sprint("cut", i))
+			at := second.disk.Start() + rng.IntN(second.disk.Events()-second.disk.Start()+1)
+			p := *second.promised(at, false)
+			p.disk, p.cut = nil, nil
+			if err := second.disk.Cut(at, rng, cut); err != nil {
+				t.Fatal(err)
+			}
+			_, s, err := open(cut, &p)
+			if err != nil {
+				t.Fatalf("killed at %d, cut at %d: %v", killed.disk.Start(), at, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -48,7 +48,7 @@ func fill(t *testing.T, s *store.Store, from, n int) {
 func image(t *testing.T, disk *powercut.Disk, dir, name string) string {
 	t.Helper()
 	to := filepath.Join(dir, name)
-	if err := disk.Kill(disk.Events(), to); err != nil {
+	if _, err := disk.Kill(disk.Events(), to); err != nil {
 		t.Fatal(err)
 	}
 	return to
@@ -131,7 +131,7 @@ func TestASegmentBehindAHoleDoesNotComeBackWhenTheHoleIsFilled(t *testing.T) {
 	at := disk.Events() + 1
 	fill(t, s, full, 1) // in the second segment
 	cut := filepath.Join(dir, "2")
-	if err := disk.Kill(at, cut); err != nil { // before the first one is folded
+	if _, err := disk.Kill(at, cut); err != nil { // before the first one is folded
 		t.Fatal(err)
 	}
 	loseRecord(t, filepath.Join(cut, "journal-0"), full-1)
@@ -152,6 +152,42 @@ func TestASegmentBehindAHoleDoesNotComeBackWhenTheHoleIsFilled(t *testing.T) {
 		_, s := start(t, again)
 		if _, ok := s.State([8]byte{7: full}); ok || found(t, s) != full {
 			t.Errorf("seed %d: %d states, want %d; the one from behind the hole is there: %v", seed, found(t, s), full, ok)
+		}
+	}
+}
+
+// A process is killed while it makes the store. The next one finds the files,
+// whose names need not be on the disk yet, and makes promises.
+func TestAStoreHalfMadeByAKilledProcessIsDurable(t *testing.T) {
+	const n = 200 // in both segments
+	dir := powercut.TempDir(t)
+	disk, _ := start(t, filepath.Join(dir, "made"))
+	for at := range disk.Events() + 1 {
+		killed := filepath.Join(dir, fmt.Sprint(at))
+		next, err := disk.Kill(at, killed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.Open(killed, store.Options{JournalSize: journalSize, Disk: next})
+		if err != nil {
+			t.Fatalf("killed at %d: %v", at, err)
+		}
+		fill(t, s, 0, n)
+		if err := s.Sync(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		cutAt := next.Events()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for seed := range uint64(5) {
+			cut := filepath.Join(killed, fmt.Sprint("cut", seed))
+			if err := next.Cut(cutAt, rand.New(rand.NewPCG(seed, 3)), cut); err != nil {
+				t.Fatal(err)
+			}
+			if _, s := start(t, cut); found(t, s) != n {
+				t.Errorf("killed at %d, cut with seed %d: %d states, %d were promised", at, seed, found(t, s), n)
+			}
 		}
 	}
 }
