@@ -364,7 +364,7 @@ type node struct {
 	nonce    uint16
 	addr     DevAddr
 	nwk, ses Key
-	up       uint32
+	up, high uint32 // the latter: upper half of FCntDown
 	freq     radio.Hertz
 	sf       uint8
 	snr      radio.DB
@@ -497,6 +497,7 @@ func (n *node) decode(d radio.Downlink) received {
 	n.b.Helper()
 	var p lorawan.PHYPayload
 	n.b.must(p.UnmarshalBinary(slices.Clone(d.Payload)))
+	p.MACPayload.(*lorawan.MACPayload).FHDR.FCnt |= n.high
 	ok, err := p.ValidateDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, lorawan.AES128Key(n.nwk))
 	n.b.must(err)
 	if !ok {
