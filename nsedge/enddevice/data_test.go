@@ -212,6 +212,22 @@ func TestDutyCycleIsRespected(t *testing.T) {
 	})
 }
 
+// EU868, sub-band Q: no limit up to 5 mW ERP, which is 9 dBm EIRP.
+func TestWeakTransmissionsNeedNoPause(t *testing.T) {
+	for power, free := range map[int]bool{3: false, 4: true} { // 10 and 8 dBm
+		s := enddevice.State{
+			Joined: true, Session: session, DataRate: 5, TXPower: power, RX1Delay: 1, RX2Freq: 869_525_000,
+			Channels: []enddevice.Channel{{Index: 3, Freq: 869_800_000, MaxDR: 5, Enabled: true}},
+		}
+		with(t, "EU868", enddevice.Config{State: &s}, func(t *testing.T, _ *network, d *enddevice.Device) {
+			a, b := must(t, d, 1, make([]byte, 100)).Uplinks[0], must(t, d, 1, make([]byte, 100)).Uplinks[0]
+			if paused := b.Start.Sub(a.End) >= 99*a.End.Sub(a.Start); paused == free {
+				t.Errorf("TX power %d: next uplink after %v", power, b.Start.Sub(a.End))
+			}
+		})
+	}
+}
+
 func TestNoChannelForTheDataRate(t *testing.T) {
 	s := enddevice.State{Joined: true, Session: session, DataRate: 6, Channels: []enddevice.Channel{{Freq: 868_100_000, MaxDR: 5, Enabled: true}}}
 	with(t, "EU868", enddevice.Config{State: &s}, func(t *testing.T, _ *network, d *enddevice.Device) {

@@ -143,7 +143,8 @@ func (d *Device) accept(a Arrival, nonce uint16, dr int) bool {
 
 func netID(n lorawan.NetID) uint32 { return uint32(n[0])<<16 | uint32(n[1])<<8 | uint32(n[2]) }
 
-// activate sets the state that a join-accept makes (§6.2.6).
+// activate sets the state that a join-accept makes (§6.2.6), on top of that
+// after a reset.
 func (d *Device) activate(p *lorawan.JoinAcceptPayload, nonce uint16, dr int) error {
 	if _, err := d.region.Downlink(int(p.DLSettings.RX2DataRate)); err != nil {
 		return fmt.Errorf("RX2DataRate: %w", err)
@@ -154,7 +155,6 @@ func (d *Device) activate(p *lorawan.JoinAcceptPayload, nonce uint16, dr int) er
 	d.st.Joined = true
 	d.st.DevAddr = DevAddr(p.DevAddr)
 	d.st.NwkSKey, d.st.AppSKey = sessionKeys(d.cfg.AppKey, uint32(p.JoinNonce), netID(p.HomeNetID), nonce)
-	d.st.FCntUp, d.st.FCntDown = 0, 0
 	d.st.RX1Delay = max(int(p.RXDelay), 1)
 	d.st.RX1Offset = int(p.DLSettings.RX1DROffset)
 	d.st.RX2DR = int(p.DLSettings.RX2DataRate)

@@ -51,6 +51,8 @@ func TestMACCommandsAreAnswered(t *testing.T) {
 			func(s enddevice.State) bool { return s.DataRate == 5 && s.TXPower == 0 && s.NbTrans == 1 }},
 		{"LinkADRReq, channel that isn't defined", "EU868", []lorawan.MACCommand{adr(3, 2, 0, 1, 0, 9)}, "0306",
 			func(s enddevice.State) bool { return s.DataRate == 5 && s.TXPower == 0 }},
+		{"LinkADRReq, block with one bad mask", "EU868", []lorawan.MACCommand{adr(3, 2, 0, 1, 9), adr(3, 2, 0, 1, 0)}, "03060306",
+			func(s enddevice.State) bool { return s.DataRate == 5 }},
 		{"LinkADRReq, no channel left", "EU868", []lorawan.MACCommand{adr(3, 2, 0, 1)}, "0306", nil},
 		{"LinkADRReq, data rate of no channel", "EU868", []lorawan.MACCommand{adr(6, 2, 0, 1, 0)}, "0305", nil},
 		{"LinkADRReq, power", "EU868", []lorawan.MACCommand{adr(5, 8, 0, 1, 0)}, "0303", nil},
@@ -149,6 +151,22 @@ func TestStickyAnswers(t *testing.T) {
 			if got := hex.EncodeToString(n.last().encoded(t)); got != want {
 				t.Errorf("uplink %d: options %q, want %q", i, got, want)
 			}
+		}
+	})
+}
+
+// A class C downlink says nothing about the uplink: it ends no repetition.
+func TestStickyAnswersOutliveClassCDownlinks(t *testing.T) {
+	abp(t, "EU868", enddevice.Config{DataRate: 5, Class: "C"}, func(t *testing.T, n *network, d *enddevice.Device) {
+		n.once(reply{window: 1, options: []lorawan.MACCommand{rxParams(869_525_000, 5, 0)}})
+		must(t, d, 1, nil)
+		n.once(reply{window: -1, dr: new(5)})
+		if r := must(t, d, 1, nil); r.Downlink == nil || r.Downlink.Window != "RXC" {
+			t.Fatalf("%+v", r.Downlink)
+		}
+		must(t, d, 1, nil)
+		if got := hex.EncodeToString(n.last().encoded(t)); got != "0507" {
+			t.Errorf("options %q", got)
 		}
 	})
 }

@@ -109,6 +109,27 @@ func TestClassCReceivesAtAnyTime(t *testing.T) {
 	})
 }
 
+// Downlinks before RX1 don't keep the device from RX1, nor several in a row
+// from each other.
+func TestClassCReceivesManyDownlinks(t *testing.T) {
+	abp(t, "EU868", enddevice.Config{DataRate: 5, Class: "C"}, func(t *testing.T, n *network, d *enddevice.Device) {
+		n.once(reply{window: 1, options: []lorawan.MACCommand{rxParams(869_525_000, 5, 0)}})
+		must(t, d, 1, nil)
+		n.rx2DR = 5
+		n.once(reply{window: -1}, reply{window: -1, shift: 200 * time.Millisecond}, reply{window: 1},
+			reply{window: 2, shift: 10 * time.Second}, reply{window: 2, shift: 11 * time.Second})
+		if r := must(t, d, 1, nil); r.Downlink == nil || r.Downlink.Window != "RX1" || r.Downlink.FCnt != 3 {
+			t.Errorf("%+v", r.Downlink)
+		}
+		if err := d.Listen(t.Context(), n.m.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.State().FCntDown; got != 6 || len(n.rejected()) > 0 {
+			t.Errorf("%d downlinks received of 6, rejected %v", got, n.rejected())
+		}
+	})
+}
+
 // A class C device acknowledges without waiting for its next report.
 func TestClassCAcknowledgesSoon(t *testing.T) {
 	abp(t, "EU868", enddevice.Config{DataRate: 5, Class: "C", Interval: time.Hour}, func(t *testing.T, n *network, d *enddevice.Device) {

@@ -134,6 +134,11 @@ func TestProtocolSession(t *testing.T) {
 			`"iq_inverted":true,"crc":false,"implicit_header":false,"payload":"YW5zd2Vy","start_us":1058576,"end_us":1089552,"rssi_dbm":-106,"snr_db":11.03}`)
 		c.say(`{"op":"rx","id":3,"freq_hz":868100000,"modulation":"LORA","sf":7,"bw_hz":125000,"iq_inverted":true,"until_us":1100000}`)
 		c.want(`{"op":"rx_timeout","id":3}`)
+		// Ids that are free again.
+		c.say(`{"op":"rx","id":2.50,"freq_hz":868100000,"modulation":"LORA","sf":7,"bw_hz":125000,"iq_inverted":true,"until_us":1100000}`)
+		c.want(`{"op":"rx_timeout","id":2.50}`)
+		c.say(`{"op":"tx","id":"up",%s,"power_dbm":14,"at_us":2000000}`, uplink)
+		c.want(`{"op":"tx_started","id":"up","start_us":2000000,"end_us":2056576}`)
 	})
 }
 

@@ -69,6 +69,9 @@ func TestWindowsMayOverlapAndBeginInThePast(t *testing.T) {
 				t.Errorf("first window: %+v, %v", r, err)
 			}
 		}
+		if s.Now() != 1_000_000 {
+			t.Errorf("what was there already took until %d", s.Now())
+		}
 		w.From = 50_000
 		if r, err := d.Receive(s.t.Context(), w); err != nil || r.ID != second.ID {
 			t.Errorf("second window: %+v, %v", r, err)
@@ -79,6 +82,28 @@ func TestWindowsMayOverlapAndBeginInThePast(t *testing.T) {
 		w.From = 2_000_000
 		if _, err := d.Receive(ctx, w); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("cancelled: %v", err)
+		}
+	})
+}
+
+func TestNobodyHearsItself(t *testing.T) {
+	under(t, air.Config{}, func(s *sky) {
+		d := s.join(air.StationConfig{FullDuplex: true}, nil)
+		s.send(d, frame(sf(7)), 1000, 14)
+		r, err := d.Receive(s.t.Context(), air.Window{Freq: 868_100_000, Mod: sf(7), Until: 2000})
+		if !errors.Is(err, air.ErrTimeout) {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+func TestHopelessFrameDoesntHoldAWindow(t *testing.T) {
+	under(t, air.Config{}, func(s *sky) {
+		d := s.join(air.StationConfig{PathLoss: 160}, nil)
+		s.send(s.gateway, frame(inverted(sf(12))), 1000, 14)
+		_, err := d.Receive(s.t.Context(), air.Window{Freq: 868_100_000, Mod: inverted(sf(12)), Until: 2000})
+		if now := s.Now(); !errors.Is(err, air.ErrTimeout) || now != 202_000 {
+			t.Errorf("at %d: %v", now, err)
 		}
 	})
 }
