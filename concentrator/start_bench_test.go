@@ -64,3 +64,32 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(35734, "ref-bytes/op")
 	b.ReportMetric(float64(s.StartTime.Milliseconds()), "ms/start")
 }
+
+// The goal: a third of the reference's 65 frames for one transmission, also
+// for the first, whose settings are all new.
+func TestATransmissionIsCheap(t *testing.T) {
+	s, m := modelled(t)
+	for i, limit := range []int{21, 14} {
+		d := sf7(uint64(i), s.clock.now(time.Now()).instant()+5_000_000)
+		x, err := s.c.cfg.plan(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.frames = 0
+		if err := s.admit(x); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.transmit(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.arm(); err != nil {
+			t.Fatal(err)
+		}
+		s.passTo(m, x.at+ticksIn(startCheck), 0x30)
+		s.passTo(m, x.end+ticksIn(endCheck), 0x80)
+		t.Logf("transmission %d: %d frames", i, m.frames)
+		if r := <-s.c.reports; r.Err != nil || m.frames > limit {
+			t.Errorf("transmission %d: %d frames, want at most %d; %+v", i, m.frames, limit, r)
+		}
+	}
+}

@@ -395,23 +395,29 @@ func (b *testBench) version() byte {
 	return v[0]
 }
 
-// A receiver full of packets must not delay a transmission.
+// A receiver full of packets must not delay a transmission, not even one that
+// was asked for 6 ms before its start.
 func TestALoadedReceiverDoesNotDelayTransmissions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, eu868(t), fast, nil)
 		b.run()
 		stop := make(chan struct{})
 		go b.chatter(stop)
-		for i := range 50 {
-			d := sf7(uint64(i), b.instant()+300_000+radio.Instant(i)*77)
+		const n = 500
+		for i := range n {
+			d := sf7(uint64(i), b.instant()+6_000+radio.Instant(i%3))
 			if r := b.send(d); r.Err != nil || r.Started != d.At {
 				t.Errorf("%+v", r)
+			}
+			time.Sleep(time.Duration(i%400) * time.Millisecond)
+			for len(b.Uplinks()) > 0 {
+				<-b.Uplinks()
 			}
 		}
 		close(stop)
 		b.stop()
-		if n := b.Stats(); n.Packets < 20 {
-			t.Errorf("only %d packets: the receiver was not loaded", n.Packets)
+		if s := b.Stats(); s.Packets < 2*n || s.Sent != n || s.TooLate != 0 {
+			t.Errorf("%+v", s)
 		}
 	})
 }
