@@ -57,6 +57,9 @@ func (c *Chip) ticksAt(i radio.Instant) int64 { return c.base + int64(i)*32 }
 // selected, divided and let in.
 func (c *Chip) clocked() bool {
 	f := &c.file
+	if c.faults.active(&c.faults.m.NoClock) {
+		return false
+	}
 	if f.get(reg.ClkSelClkdivEn) == 0 || f.get(reg.CommonCtrl0Clk32RifCtrl) == 0 {
 		return false
 	}
@@ -67,10 +70,10 @@ func (c *Chip) clocked() bool {
 // free running at 0x6105, most significant byte first. A fault can tear the
 // read: the top byte is then from before a carry, the others from after it.
 func (c *Chip) latchCounters() {
-	var now, pps uint32
-	if c.clocked() {
-		now, pps = uint32(c.now), uint32(c.pps)
+	if !c.clocked() {
+		return // they stand still
 	}
+	now, pps := uint32(c.now), uint32(c.pps)
 	if c.faults.take(&c.faults.m.TornCounter) {
 		now -= 1 << 24
 	}

@@ -37,6 +37,8 @@ type Misbehaviour struct {
 
 	MuteAGC, MuteARB     bool // the MCU doesn't answer and doesn't start
 	ParityAGC, ParityARB bool // the MCU's parity error bit is set
+	StuckAGC             byte // other than 0: the AGC status stays so, and nothing is received (seen in the field: 0x14)
+	NoClock              bool // the radios give no clock: counters and MCUs stand still
 
 	RadioErrors [2]uint16 // device errors of SX1250 radios
 	ResetBroken bool      // the reset pin isn't connected
@@ -90,6 +92,13 @@ func (f *Faults) active(b *bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return *b
+}
+
+// stuckAGC returns the status that the AGC is stuck at, 0 if it isn't.
+func (f *Faults) stuckAGC() byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.m.StuckAGC
 }
 
 func (f *Faults) resetBroken() bool { return f.active(&f.m.ResetBroken) }

@@ -153,3 +153,34 @@ func TestParityErrorsShowInTheControlRegisters(t *testing.T) {
 		}
 	}
 }
+
+func TestStuckAGCEndsReception(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, m := started(t, Config{})
+		h, s := host{t, c}, sender(t, m, "device")
+		c.Faults().Set(func(m *Misbehaviour) { m.StuckAGC = 0x14 })
+		send(t, s, air.Frame{Payload: []byte{1}, Freq: 868_100_000, Mod: up(7, 125_000)}, air.Immediately)
+		time.Sleep(time.Second)
+		if a, got := h.get(reg.AGCMCUAGCStatus.Addr(), 1)[0], h.fetch(); a != 0x14 || len(got) != 0 {
+			t.Errorf("status %02x, received %+v; want 14 and nothing", a, got)
+		}
+	})
+}
+
+func TestLossOfTheClockStopsTheCounters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, m := started(t, Config{})
+		h, s := host{t, c}, sender(t, m, "device")
+		before := h.get(reg.TimestampPPSMsb2.Addr(), 8)
+		c.Faults().Set(func(m *Misbehaviour) { m.NoClock = true })
+		send(t, s, air.Frame{Payload: []byte{1}, Freq: 868_100_000, Mod: up(7, 125_000)}, air.Immediately)
+		time.Sleep(time.Second)
+		if after, got := h.get(reg.TimestampPPSMsb2.Addr(), 8), h.fetch(); !bytes.Equal(before, after) || len(got) != 0 {
+			t.Errorf("counters %x, then %x; received %+v", before, after, got)
+		}
+		c.Faults().Set(func(m *Misbehaviour) { m.NoClock = false })
+		if after := h.get(reg.TimestampPPSMsb2.Addr(), 8); bytes.Equal(before, after) {
+			t.Errorf("counters %x still stand", after)
+		}
+	})
+}

@@ -66,6 +66,10 @@ func (c *Chip) refresh(a reg.Addr) {
 		c.file.set(a, c.tx[0].status(c))
 	case reg.TXFsmStatusTX.Chain(1).Addr():
 		c.file.set(a, c.tx[1].status(c))
+	case reg.AGCMCUAGCStatus.Addr():
+		if stuck := c.faults.stuckAGC(); stuck != 0 {
+			c.file.set(a, stuck)
+		}
 	case reg.AGCCtrlParityError.Addr():
 		c.file.put(reg.AGCCtrlParityError, bit(c.agc.parity || c.faults.active(&c.faults.m.ParityAGC)))
 	case reg.ARBCtrlParityError.Addr():
