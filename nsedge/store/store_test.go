@@ -30,11 +30,9 @@ func key(n uint64) [8]byte { return [8]byte(order.AppendUint64(nil, n)) }
 func TestDocumentsAreThereAfterReopening(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	s := open(t, dir, Options{})
-	for i := range 1000 {
-		if i%2 == 0 {
-			if err := s.Put("devices", fmt.Appendf(nil, "%04d", i), fmt.Appendf(nil, "device %d", i)); err != nil {
-				t.Fatal(err)
-			}
+	for i := 480; i < 560; i += 2 {
+		if err := s.Put("devices", fmt.Appendf(nil, "%04d", i), fmt.Appendf(nil, "device %d", i)); err != nil {
+			t.Fatal(err)
 		}
 	}
 	if err := s.Delete("devices", []byte("0500")); err != nil {
@@ -51,7 +49,7 @@ func TestDocumentsAreThereAfterReopening(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 499 || got[0] != "0000=device 0" || !slices.IsSorted(got) || slices.Contains(got, "0500=device 500") {
+	if len(got) != 39 || got[0] != "0480=device 480" || !slices.IsSorted(got) || slices.Contains(got, "0500=device 500") {
 		t.Errorf("%d documents: %.10q", len(got), got)
 	}
 	for k, want := range map[string]string{"0500": "", "0502": "device 502", "x": ""} {
