@@ -273,8 +273,11 @@ func (r *rig) send(c *websocket.Conn, text string) {
 	}
 }
 
-// closeCode reads to the end.
+// closeCode reads to the end, which must come within four (virtual) hours.
 func closeCode(c *websocket.Conn) (int, string) {
+	if err := c.SetReadDeadline(time.Now().Add(4 * time.Hour)); err != nil {
+		return 0, err.Error()
+	}
 	for {
 		if _, _, err := c.ReadMessage(); err != nil {
 			if e, ok := errors.AsType[*websocket.CloseError](err); ok {
