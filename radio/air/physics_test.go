@@ -108,7 +108,7 @@ func TestCollisionSparesWhatWasReceived(t *testing.T) {
 		s.send(b, frame(sf(7)), 20_736+35_840*8/10, 14)
 		sleep(time.Second)
 		got := s.ear.outcome(t, tr.ID).Payload
-		if string(got[:16]) != string(tr.Payload[:16]) || string(got[16:]) == string(tr.Payload[16:]) || len(got) != 20 {
+		if string(got[:16]) != string(tr.Payload[:16]) || got[16] == tr.Payload[16] || len(got) != 20 {
 			t.Errorf("payload %q", got)
 		}
 	})

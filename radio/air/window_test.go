@@ -65,6 +65,7 @@ func TestWindowsMayOverlapAndBeginInThePast(t *testing.T) {
 		sleep(time.Second) // both have ended
 		w := air.Window{Freq: 868_100_000, Mod: down, From: 0, Until: 200_000}
 		for range 2 {
+			w.Until *= 10
 			if r, err := d.Receive(s.t.Context(), w); err != nil || r.ID != first.ID {
 				t.Errorf("first window: %+v, %v", r, err)
 			}
@@ -72,7 +73,7 @@ func TestWindowsMayOverlapAndBeginInThePast(t *testing.T) {
 		if s.Now() != 1_000_000 {
 			t.Errorf("what was there already took until %d", s.Now())
 		}
-		w.From = 50_000
+		w.From, w.Until = 50_000, 200_000
 		if r, err := d.Receive(s.t.Context(), w); err != nil || r.ID != second.ID {
 			t.Errorf("second window: %+v, %v", r, err)
 		}
