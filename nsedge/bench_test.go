@@ -34,7 +34,7 @@ func populated(b testing.TB, count int) *memStore {
 
 func benchNode(i int) *node {
 	n := newNode(&bench{}, 1)
-	binary.BigEndian.PutUint32(n.eui[:], uint32(i)*2654435761) //nolint:gosec // any spread will do
+	binary.BigEndian.PutUint32(n.eui[:], uint32(i)*2654435761)
 	binary.BigEndian.PutUint32(n.addr[:], uint32(i))
 	binary.BigEndian.PutUint32(n.nwk[:], uint32(i))
 	n.up = 1

@@ -56,7 +56,7 @@ const (
 	CodeStatusDelivered     = "status_delivered"        // info
 	CodeGatewayNotLive      = "gateway_not_live"        // refusal: another gateway was insisted on
 	CodeDeviceUnknown       = "device_unknown"          // refusal
-	CodeDeviceExists        = "device_exists"           // refusal
+	CodeDeviceExists        = "device_exists"           // refusal, made of ErrDeviceExists by those who need a code
 	CodeDeviceInvalid       = "device_invalid"          // refusal: Field says which
 	CodeJoinResponseUnknown = "join_no_request"         // refusal: no such join-request waits
 	CodeJoinResponseInvalid = "join_response_invalid"   // refusal

@@ -9,7 +9,7 @@ import (
 // Activation of a device.
 type Activation string
 
-// Who holds a device's application keys.
+// Encryption says who holds a device's application keys.
 type Encryption string
 
 // Activations and encryptions.

@@ -189,7 +189,7 @@ func (e *Edge) endJoined(eui radio.EUI64, nonces bool) error {
 	if nonces {
 		j.nonces = nil
 	}
-	return e.cfg.Store.Put(bucketJoins, eui[:], j.append(nil))
+	return e.cfg.Store.Put(bucketJoins, eui[:], j.encode())
 }
 
 func sessionDiffers(a, b *Device) bool {

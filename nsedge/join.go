@@ -199,7 +199,7 @@ func (e *Edge) finishJoin(w *window, j *joinState, s joined, phy []byte) func() 
 	}
 	j.sessions = append(j.sessions, s)
 	eui := w.join.eui
-	if err := e.cfg.Store.Put(bucketJoins, eui[:], j.append(nil)); err != nil {
+	if err := e.cfg.Store.Put(bucketJoins, eui[:], j.encode()); err != nil {
 		return e.joinFailed(w, CodeServer, "the join can't be recorded: "+err.Error())
 	}
 	return func() { e.joined(w, s, phy) }

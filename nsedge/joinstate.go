@@ -36,9 +36,9 @@ const joinStateVersion = 1
 
 var errJoinState = errors.New("not a join state of a known version")
 
-// append encodes the join state.
-func (j *joinState) append(b []byte) []byte {
-	b = append(b, joinStateVersion)
+// encode is the join state as it is stored.
+func (j *joinState) encode() []byte {
+	b := []byte{joinStateVersion}
 	b = binary.AppendUvarint(b, uint64(j.joins))
 	b = binary.AppendUvarint(b, uint64(j.nonce))
 	b = append(b, byte(len(j.sessions)))
@@ -62,7 +62,7 @@ func (s *joined) append(b []byte) []byte {
 	return binary.AppendVarint(b, s.at)
 }
 
-// decodeJoinState is the inverse of append; nil is the state before the first
+// decodeJoinState is the inverse of encode; nil is the state before the first
 // join.
 func decodeJoinState(b []byte) (joinState, error) {
 	if b == nil {

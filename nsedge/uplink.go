@@ -94,7 +94,7 @@ func (e *Edge) again(r *reception, u *radio.Uplink, arrived time.Time) {
 		r.gateways = append(r.gateways, u.Gateway)
 	}
 	if r.win != nil {
-		r.win.hearAgain(e, r, u)
+		r.win.hearAgain(e, u)
 	}
 	if r.dev == nil {
 		return

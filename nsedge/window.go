@@ -184,7 +184,7 @@ func (w *window) usable() int {
 }
 
 // hearAgain takes another copy into account.
-func (w *window) hearAgain(e *Edge, r *reception, u *radio.Uplink) {
+func (w *window) hearAgain(e *Edge, u *radio.Uplink) {
 	if w.state != beforeRX1 || w.waiting != nil || u.SNR <= w.up.SNR || !e.own(u) {
 		return
 	}
