@@ -94,7 +94,7 @@ func TestDemoGoesOnWhereItEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		var first, second bytes.Buffer
-		o := demoOptions{last: 25 * time.Second, devices: 3}
+		o := demoOptions{last: 25 * time.Second, devices: 3, state: "kept"}
 		w.must(tellDemo(t.Context(), w.cfg, w.parts, newStory(&first, false), o))
 		w.must(w.parts.hardware.Close())
 		again := newWorld(t, setup{})

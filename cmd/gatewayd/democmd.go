@@ -111,7 +111,11 @@ func tellDemo(ctx context.Context, cfg config.Config, p parts, tale *story, o de
 	if err != nil {
 		return &usageError{"gatewayd demo", fmt.Errorf("--region: %w", err)}
 	}
-	cast, err := newCast(reg, p.store, o.devices)
+	keep := p.store
+	if o.state == "" {
+		keep = nil // the folder goes away at the end: spare the disk
+	}
+	cast, err := newCast(reg, keep, o.devices)
 	if err != nil {
 		return err
 	}
