@@ -281,6 +281,17 @@ func TestMCUWithoutAProgramIsMute(t *testing.T) {
 	})
 }
 
+func TestMemoryNeedsPageZero(t *testing.T) {
+	c := newChip(t, Config{Lax: true})
+	h := host{t, c}
+	h.set(reg.ARBCtrlHostProg, 1)
+	h.set(reg.CommonPage, 1)
+	h.put(reg.ARBMemory, 1)
+	if c.Violations() != 1 {
+		t.Errorf("%d violations for a write to page 1, want 1", c.Violations())
+	}
+}
+
 func TestAGCInsistsOnItsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := started(t, Config{Violation: func(error) {}})

@@ -30,7 +30,7 @@
 // Execution of MCU instructions (the firmware's answers are known, its code
 // isn't run), analogue behaviour (gains, calibration results, crystal drift),
 // low-level receiver settings (correlator thresholds, timing loops), carrier
-// transmissions on the air, page register effects, capture RAM, SX1261.
+// transmissions on the air, fine timestamp metrics, page register effects, capture RAM, SX1261.
 //
 // Sources: Semtech's SX1302 data sheet and public register map; behaviour
 // recorded from the vendor's library (testdata/README.md). A radio gives the

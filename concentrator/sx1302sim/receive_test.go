@@ -361,6 +361,70 @@ func TestServiceModemTakesImplicitHeadersOfItsLength(t *testing.T) {
 	})
 }
 
+func TestMultiSFModemsTakeImplicitHeadersOfTheirLength(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, m := started(t, Config{})
+		h, s := host{t, c}, sender(t, m, "device")
+		h.set(reg.RXTxrxCfg2ImplicitHeader, 1)
+		h.set(reg.RXTxrxCfg3PayloadLength, 17)
+		mod := up(7, 125_000)
+		mod.Implicit = true
+		for n, want := range map[int]int{17: 1, 16: 0} {
+			send(t, s, air.Frame{Payload: make([]byte, n), Freq: 868_100_000, Mod: mod}, air.Immediately)
+			time.Sleep(time.Second)
+			if got := h.fetch(); len(got) != want {
+				t.Errorf("implicit frame of %d bytes: %d packets, want %d", n, len(got), want)
+			}
+		}
+	})
+}
+
+// SF7 needs -7.5 dB: at -10 dB the preamble isn't found and no modem is taken.
+func TestFramesBelowTheirFloorTakeNoModem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, m := started(t, Config{})
+		s, err := m.Join(air.StationConfig{Name: "far", PathLoss: 141}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, s, air.Frame{Payload: []byte{1}, Freq: 868_100_000, Mod: up(7, 125_000)}, m.Now()+1)
+		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
+		if c.rx.busy != 0 {
+			t.Errorf("modems %x busy with a frame that is too weak", c.rx.busy)
+		}
+	})
+}
+
+// Both ends must agree on low data rate optimisation, or the payload is wrong.
+func TestWrongLowDataRateSettingIsACRCError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, m := started(t, Config{})
+		h := host{t, c}
+		h.set(reg.RXModemPPMOffset2PPMOffsetSF12, 0)
+		send(t, sender(t, m, "device"), air.Frame{Payload: []byte{1}, Freq: 868_100_000, Mod: up(12, 125_000)}, air.Immediately)
+		time.Sleep(2 * time.Second)
+		if got := h.fetch(); len(got) != 1 || !got[0].bad {
+			t.Errorf("received %+v, want one packet with a CRC error", got)
+		}
+	})
+}
+
+func TestNearestChannelTakesTheFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, m := started(t, Config{})
+		h, s := host{t, c}, sender(t, m, "device")
+		h.put(reg.RXFreq1MSBIF.Addr(), 0x1C, 0xF6) // channel 1 at -380 kHz: 20 kHz beside channel 0
+		for chain, f := range []radio.Hertz{868_105_000, 868_115_000} {
+			send(t, s, air.Frame{Payload: []byte{1}, Freq: f, Mod: up(7, 125_000)}, air.Immediately)
+			time.Sleep(time.Second)
+			if got := h.fetch(); len(got) != 1 || got[0].chain != byte(chain) {
+				t.Errorf("%d Hz: received %+v, want chain %d", f, got, chain)
+			}
+		}
+	})
+}
+
 // Fine time-stamping (SX1303): the stamp is taken at the end of the header.
 func TestFineStampIsAtTheEndOfTheHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

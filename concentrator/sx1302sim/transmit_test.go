@@ -353,6 +353,23 @@ func TestStopCutsAnEmissionOff(t *testing.T) {
 	})
 }
 
+// A stop can come between the trigger and the medium's answer.
+func TestTransmissionStoppedBeforeTheMediumKnowsItIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, m := started(t, Config{})
+		got := observe(m)
+		stale := c.tx[0].serial
+		c.mu.Lock()
+		c.tx[0].stop(c)
+		c.release()
+		c.tx[0].radiate(c, air.Frame{Payload: []byte{1}, Freq: 868_100_000, Mod: sf7}, m.Now()+1000, 14, stale)
+		time.Sleep(time.Second)
+		if len(got()) != 0 {
+			t.Errorf("on the air %+v, want nothing", got())
+		}
+	})
+}
+
 func TestWhatIsInTheBufferAtTheTriggerGoesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, m := started(t, Config{})
