@@ -12,13 +12,14 @@ import (
 // model is just enough of a chip to let the driver work outside a synctest
 // bubble: a receive buffer, a counter, a transmitter that always does right.
 type model struct {
-	fifo   []byte
-	frames int
-	bytes  int
-	start  time.Time
-	skew   uint32
-	tx     txStatus
-	memory [0x8000]byte
+	fifo      []byte
+	frames    int
+	bytes     int
+	start     time.Time
+	skew      uint32
+	tx        txStatus
+	memory    [0x8000]byte
+	onTrigger func()
 }
 
 func (m *model) String() string { return "model" }
@@ -30,6 +31,9 @@ func (m *model) Tx(w, r []byte) error {
 	a := reg.Addr(w[1]&^writeFlag)<<8 | reg.Addr(w[2])
 	if w[1]&writeFlag != 0 {
 		copy(m.memory[a:], w[writeHeader:])
+		if a == reg.TXTrigDelayed.Addr() && w[writeHeader] != 0 && m.onTrigger != nil {
+			m.onTrigger()
+		}
 		return nil
 	}
 	data := r[readHeader:]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -277,6 +278,42 @@ func TestAChipThatWasNotResetIsRefused(t *testing.T) {
 	})
 }
 
+// Behind a socket there is no reset line, and the program may be started
+// again at any time, also after it was killed.
+func TestAChipWithoutResetLineIsPutBackByItsRegisters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := recorded(t, "cfg_ftime_all_sf").config()
+		first.FineTimestamp = FineTimestampOff
+		first.Poll = time.Second // so that something stays in the receive buffer
+		b := newBench(t, first, fast, nil)
+		d := b.device()
+		b.run()
+		killed := b.Concentrator
+		killed.cfg.HoldReset = func() error { return nil }
+		d.say("left in the buffer", 868_100_000, radio.LoRa{SF: 7, Bandwidth: 125_000})
+		time.Sleep(200 * time.Millisecond)
+		b.stop()
+
+		cfg := recorded(t, "cfg_no_service_no_fsk").config()
+		second, err := New(b.chip.Port(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Concentrator = second
+		b.chip.Trace(&b.trace)
+		b.run()
+		tx := d.say("hello", 868_100_000, radio.LoRa{SF: 7, Bandwidth: 125_000})
+		if u := <-b.Uplinks(); string(u.Payload) != "hello" || u.At != tx.End+1_000_000 {
+			t.Errorf("%+v", u)
+		}
+		b.chip.Trace(nil)
+		b.stop()
+		// Nothing of the first configuration is left.
+		got := registerImage(t, slices.DeleteFunc(lines(b.trace.String()), func(l string) bool { return strings.HasPrefix(l, "W sx1302 0x6180") }))
+		diffMaps(t, got, registerImage(t, recorded(t, "cfg_no_service_no_fsk").step(0)))
+	})
+}
+
 func TestADeadChipEndsTheRun(t *testing.T) {
 	for _, x := range []struct {
 		name   string
@@ -505,4 +542,19 @@ func TestConfigurationErrorsNameTheField(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
+}
+
+func TestNowFollowsTheChip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, eu868(t), fast, nil)
+		if _, ok := b.Now(); ok {
+			t.Error("a time before the start")
+		}
+		b.run()
+		time.Sleep(3 * time.Second)
+		if now, ok := b.Now(); !ok || now.Sub(b.instant()).Abs() > time.Millisecond {
+			t.Errorf("%d, the air's clock says %d", now, b.instant())
+		}
+		b.stop()
+	})
 }

@@ -2,7 +2,6 @@ package concentrator
 
 import (
 	"fmt"
-	"math/bits"
 
 	"gatewayd/concentrator/reg"
 )
@@ -180,19 +179,14 @@ func (s *shadow) readByte(a reg.Addr) (byte, error) {
 	return d[0], nil
 }
 
-// differences lists defined, writable bits among consecutive bytes that are
-// not at their reset value.
-func differences(a reg.Addr, data []byte) (odd []string, count int) {
+// differences lists the bytes among consecutive ones whose writable bits are
+// not at their reset values.
+func differences(a reg.Addr, data []byte) (odd []string) {
 	for k, v := range data {
 		b, ok := reg.Lookup(a + reg.Addr(k))
-		if !ok {
-			continue
-		}
-		diff := (v ^ b.Reset) & b.Defined &^ b.ReadOnly
-		if diff != 0 {
-			count += bits.OnesCount8(diff)
+		if ok && (v^b.Reset)&b.Defined&^b.ReadOnly != 0 {
 			odd = append(odd, fmt.Sprintf("0x%04X = 0x%02X, not 0x%02X", uint16(a)+uint16(k), v, b.Reset))
 		}
 	}
-	return odd, count
+	return odd
 }

@@ -49,5 +49,7 @@ func TestTheDriverStartsAChipBehindASocket(t *testing.T) {
 		t.Error(err)
 	}
 	cancel()
-	<-served
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
 }

@@ -127,33 +127,56 @@ func (d *driver) proveReset(context.Context) error {
 	if err := diagnose(version); err != nil {
 		return err
 	}
-	odd := 0
-	for _, b := range proofBlocks {
-		data, err := d.regs.read(b.from, b.n)
-		if err != nil {
+	odd, err := d.readProof()
+	if err != nil {
+		return err
+	}
+	running, err := d.running()
+	if running && d.cfg.Reset == nil {
+		d.log.Warn("the chip runs and no reset line is configured: its registers are put back one by one")
+		if err := d.undo(); err != nil {
 			return err
 		}
-		list, n := differences(b.from, data)
-		for _, text := range list {
-			d.log.Debug("register is not at its documented reset value", "register", text)
+		if odd, err = d.readProof(); err != nil {
+			return err
 		}
-		odd += n
+		_, err = d.running()
 	}
-	for _, f := range canaries {
-		b, _ := reg.Lookup(f.Addr())
-		if d.regs.get(f) != f.Get(b.Reset) {
-			return fmt.Errorf("%w: %v is %d, %d after a reset: %s", ErrNotReset, f, d.regs.get(f), f.Get(b.Reset), d.resetAdvice())
-		}
+	if err != nil {
+		return err
 	}
-	if odd > 0 {
-		d.log.Warn("registers differ from their documented reset values", "bits", odd)
+	if len(odd) > 0 {
+		d.log.Warn("registers differ from their documented reset values", "count", len(odd), "first", odd[0])
 	}
 	return d.regs.put(reg.GPIOOutLOutValue, 0)
 }
 
+// readProof reads the blocks and returns what is not at its reset value.
+func (d *driver) readProof() (odd []string, err error) {
+	for _, b := range proofBlocks {
+		data, err := d.regs.read(b.from, b.n)
+		if err != nil {
+			return nil, err
+		}
+		odd = append(odd, differences(b.from, data)...)
+	}
+	return odd, nil
+}
+
+// running tells, as an error, that a canary is not at its reset value.
+func (d *driver) running() (bool, error) {
+	for _, f := range canaries {
+		b, _ := reg.Lookup(f.Addr())
+		if d.regs.get(f) != f.Get(b.Reset) {
+			return true, fmt.Errorf("%w: %v is %d, %d after a reset: %s", ErrNotReset, f, d.regs.get(f), f.Get(b.Reset), d.resetAdvice())
+		}
+	}
+	return false, nil
+}
+
 func (d *driver) resetAdvice() string {
 	if d.cfg.Reset == nil {
-		return "no reset line is configured; configure the board's, or cut its power for 10 s"
+		return "no reset line is configured and its registers can't be put back; configure the board's reset line, or cut its power for 10 s"
 	}
 	return "the configured reset line does not reach the chip; check the board setting and its pin"
 }
