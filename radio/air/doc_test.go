@@ -100,6 +100,7 @@ func TestLongLineOverASocket(t *testing.T) {
 		if _, err := c.r.ReadByte(); err != io.EOF {
 			t.Errorf("%s: then %v", network, err)
 		}
+		conn.Close()
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("%s: Serve: %v", network, err)
