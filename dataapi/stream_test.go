@@ -386,11 +386,32 @@ func TestARevokedKeyEndsItsConnections(t *testing.T) {
 		c := r.connect("")
 		got := make(chan int)
 		go func() { code, _ := closeCode(c); got <- code }()
+		synctest.Wait() // else it could be refused at the door
 		if err := r.Keys().Revoke(r.Keys().List()[0].ID); err != nil {
 			t.Fatal(err)
 		}
 		if code := <-got; code != 1008 {
 			t.Errorf("closed with %d", code)
+		}
+	})
+}
+
+func TestAClientThatDoesNotCloseIsCutOffAfterTheCloseTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{})
+		c := r.connect("")
+		go func() { _, _ = io.Copy(io.Discard, c.NetConn()) }() // takes the close frame, says nothing
+		synctest.Wait()
+		if err := r.Keys().Revoke(r.Keys().List()[0].ID); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := r.connections(); n != 1 {
+			t.Errorf("it had no time to close: %v connections", n)
+		}
+		time.Sleep(3*time.Second + time.Millisecond)
+		if n := r.connections(); n != 0 {
+			t.Errorf("%v connections are left", n)
 		}
 	})
 }
