@@ -86,6 +86,33 @@ func TestATransmitterThatPlansShortlyAheadIsAskedAgain(t *testing.T) {
 		if d := n.onlyDownlink(); d.At != u.At.Add(time.Second) {
 			t.Errorf("downlink %v after the uplink", d.At.Sub(u.At))
 		}
+		otaa := newNode(b, 2)
+		b.register(otaa.otaa(KeysAtNS))
+		u = otaa.hear(otaa.joinRequest())
+		time.Sleep(7 * time.Second)
+		if d := b.air.frames()[0]; d.At != u.At.Add(5*time.Second) {
+			t.Errorf("join-accept %v after the request", d.At.Sub(u.At))
+		}
+	})
+}
+
+func TestTheBetterCopyOfAJoinRequestIsAnswered(t *testing.T) {
+	scenario(t, func(b *bench) {
+		n := newNode(b, 1)
+		b.register(n.otaa(KeysAtNS))
+		ghost := n.uplink(n.joinRequest())
+		real := ghost
+		ghost.Freq, ghost.SNR = 867_900_000, -10
+		b.air.up <- ghost
+		time.Sleep(5 * time.Millisecond)
+		b.air.up <- real
+		time.Sleep(7 * time.Second)
+		if fs := b.air.frames(); len(fs) != 1 || fs[0].Freq != real.Freq || fs[0].At != real.At.Add(5*time.Second) {
+			t.Errorf("answered with %+v", fs)
+		}
+		evs := b.take()
+		wantNotice(t, evs, Warning, CodeTooClose)
+		wantNotice(t, evs, Info, CodeJoinDuplicate)
 	})
 }
 

@@ -33,12 +33,12 @@ func (e *Edge) answerClaim(a Claim) error {
 	switch {
 	case d.spec.BlockDownlink:
 		return refuse(CodeDownlinkBlocked, "device", "downlinks of device %v are blocked: clear block_downlink", a.Device)
-	case d.active == nil:
+	case d.session() == nil:
 		return refuse(CodeDownlinkNoWindow, "device", "device %v has no session yet: claim again when it has joined", a.Device)
 	}
 	var f fingerprint
 	copy(f[:], a.Device[:])
-	w := &window{hash: e.packetHash(f), kind: claimWindow, dev: d, up: d.busy().lastUp, announced: d.active.down, index: -1}
+	w := &window{hash: e.packetHash(f), kind: claimWindow, dev: d, up: d.busy().lastUp, announced: d.session().down, index: -1}
 	e.windows[w.hash] = w
 	e.arm(w, time.Now().Add(claimLife))
 	w.state = beforeRX2
@@ -46,8 +46,8 @@ func (e *Edge) answerClaim(a Claim) error {
 	_, dr := e.cfg.Region.RX2()
 	now := time.Now()
 	e.publish(&DownlinkRequest{
-		Meta: e.meta(d, d.active, w.hash, e.cfg.Gateway), TXTime: now, Deadline: now.Add(claimLife),
-		Counter: d.active.down, MaxSize: max(e.cfg.Region.MaxPayload(dr, region.Version{})-maxFOpts, 0),
+		Meta: e.meta(d, d.session(), w.hash, e.cfg.Gateway), TXTime: now, Deadline: now.Add(claimLife),
+		Counter: d.session().down, MaxSize: max(e.cfg.Region.MaxPayload(dr, region.Version{})-maxFOpts, 0),
 	})
 	return nil
 }

@@ -115,7 +115,7 @@ func (e *Edge) contentOf(w *window, a *DownlinkResponse) (*content, error) {
 	}
 	s := w.s
 	if s == nil {
-		s = w.dev.active
+		s = w.dev.session()
 	}
 	switch {
 	case w.dev.spec.BlockDownlink:

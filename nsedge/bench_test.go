@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"gatewayd/nsedge/store"
 	"gatewayd/radio"
 )
 
@@ -91,20 +92,62 @@ func BenchmarkUplink(b *testing.B) {
 	}
 }
 
-// BenchmarkStart loads 100 000 devices: bar 2 s, and 1.5 KiB each.
+// BenchmarkStart opens a store with 100 000 devices and loads them: bar 2 s,
+// and 1.5 KiB of memory each, store and edge together.
 func BenchmarkStart(b *testing.B) {
 	const count = 100_000
-	s := populated(b, count)
+	dir := b.TempDir()
+	fill(b, dir, populated(b, count))
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	var e *Edge
+	var s *store.Store
 	for b.Loop() {
+		if s != nil {
+			b.StopTimer()
+			if err := s.Close(); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+		var err error
+		if s, err = store.Open(dir, store.Options{}); err != nil {
+			b.Fatal(err)
+		}
 		e = idleEdge(b, s, func(Event) {})
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/count, "B/device")
 	runtime.KeepAlive(e)
-	runtime.KeepAlive(s)
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// fill copies a store in memory into one on the disk.
+func fill(b *testing.B, dir string, m *memStore) {
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	err = s.PutAll(bucketDevices, func(yield func(k, v []byte) bool) {
+		for k, v := range m.docs[bucketDevices] {
+			if !yield([]byte(k), v) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for k, v := range m.states {
+		if err := s.Append(k, v); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
 }

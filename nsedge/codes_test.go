@@ -31,7 +31,7 @@ func TestEveryCodeIsDocumentedAndUsed(t *testing.T) {
 		if !strings.Contains(doc, "`"+m[2]+"`") {
 			t.Errorf("%s is not in docs/nsedge.md", m[2])
 		}
-		if m[1] != "CodeDeviceExists" && !regexp.MustCompile(`\b` + m[1] + `\b`).MatchString(code.String()) {
+		if m[1] != "CodeDeviceExists" && !regexp.MustCompile(`\b`+m[1]+`\b`).MatchString(code.String()) {
 			t.Errorf("%s is never used", m[1])
 		}
 		if seen[m[2]] {

@@ -113,6 +113,7 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 	r.event = ev
 	e.stats.Delivered++
 	e.publish(ev)
+	e.logUplink(ev)
 	if fresh {
 		e.notice(Info, CodeActivated, ev.Meta, "the device uses its new session")
 	}

@@ -152,10 +152,7 @@ func intern[S ~string](s S, known ...S) S {
 // what its session knows.
 func (d *device) snapshot() Device {
 	p := *d.spec
-	s := d.active
-	if s == nil {
-		s = d.pending
-	}
+	s := d.session()
 	if s == nil {
 		return p
 	}

@@ -148,6 +148,7 @@ func (e *Edge) Run(ctx context.Context) error {
 			}
 			e.report(r)
 		case c := <-e.calls:
+			e.hearWaiting()
 			c.work()
 			close(c.done)
 		case result := <-e.done:
@@ -156,6 +157,21 @@ func (e *Edge) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		e.expire(time.Now())
+	}
+}
+
+// hearWaiting receives what has been heard already: the better copy of a
+// frame must be known before the answer to it.
+func (e *Edge) hearWaiting() {
+	for range len(e.air.Uplinks()) {
+		select {
+		case u, ok := <-e.air.Uplinks():
+			if ok {
+				e.receive(u)
+			}
+		default:
+			return
+		}
 	}
 }
 

@@ -220,6 +220,10 @@ func (e *Edge) joined(w *window, s joined, phy []byte) {
 		return
 	}
 	w.waiting = &content{raw: phy}
+	if now := time.Now(); now.Sub(w.r.came) < ghostSpan {
+		e.arm(w, w.r.came.Add(ghostSpan)) // a better copy may be on its way
+		return
+	}
 	e.flush(w)
 }
 

@@ -35,7 +35,7 @@ func (e *Edge) answerStatus(a StatusRequest) error {
 	if d.spec.BlockDownlink {
 		return refuse(CodeDownlinkBlocked, "device", "downlinks of device %v are blocked, so it can't be asked: clear block_downlink", a.Device)
 	}
-	if d.active == nil {
+	if d.session() == nil {
 		return refuse(CodeDownlinkNoWindow, "device", "device %v has no session yet: ask again when it has joined", a.Device)
 	}
 	d.busy().status = status{wanted: true}

@@ -44,6 +44,15 @@ func (d *device) busy() *traffic {
 	return d.traffic
 }
 
+// session is the one in use, or else the one that waits for its first uplink;
+// nil before the first join.
+func (d *device) session() *session {
+	if d.active != nil {
+		return d.active
+	}
+	return d.pending
+}
+
 // specSession makes the session that was registered, or nil.
 func (d *device) specSession() *session {
 	p := d.spec

@@ -36,12 +36,14 @@ func (e *Edge) report(r radio.Report) {
 		e.stats.Joins++
 		ev.DevAddr = w.join.addr
 		e.publish(ev)
+		e.logDownlink(ev)
 		e.notice(Info, CodeJoinAccepted, ev.Meta, "the join-accept was sent in "+fl.slot.name)
 		return
 	case dataWindow:
 		e.describe(ev, fl)
 	}
 	e.publish(ev)
+	e.logDownlink(ev)
 	if fl.c.confirmed {
 		w.s.unacked = true
 	}

@@ -99,7 +99,7 @@ func (e *Edge) again(r *reception, u *radio.Uplink, arrived time.Time) {
 	if r.dev == nil {
 		return
 	}
-	m := e.meta(r.dev, r.dev.active, r.hash, u.Gateway)
+	m := e.meta(r.dev, r.dev.session(), r.hash, u.Gateway)
 	if ghost && !r.ghost && u.Freq != r.first.Freq {
 		r.ghost = true
 		e.noticef(Warning, CodeTooClose, m, "the frame was heard on %.1f MHz and on %.1f MHz at once: the device is too close to the antenna (RSSI %.0f dBm). "+

@@ -185,7 +185,7 @@ func (w *window) usable() int {
 
 // hearAgain takes another copy into account.
 func (w *window) hearAgain(e *Edge, u *radio.Uplink) {
-	if w.state != beforeRX1 || w.waiting != nil || u.SNR <= w.up.SNR || !e.own(u) {
+	if w.state != beforeRX1 || w.kind == dataWindow && w.waiting != nil || u.SNR <= w.up.SNR || !e.own(u) {
 		return
 	}
 	dr := e.dataRate(u)
@@ -194,7 +194,9 @@ func (w *window) hearAgain(e *Edge, u *radio.Uplink) {
 	}
 	w.up, w.dr = *u, dr
 	e.plan(w)
-	e.arm(w, w.slots[0].cutoff)
+	if w.waiting == nil {
+		e.arm(w, w.slots[0].cutoff)
+	}
 }
 
 // closeWindow ends a window without sending. What waits in it is kept for the
@@ -227,14 +229,21 @@ func (e *Edge) arm(w *window, at time.Time) {
 // expire lets every window act whose time has come.
 func (e *Edge) expire(now time.Time) {
 	for len(e.timers) > 0 && !e.timers[0].due.After(now) {
-		e.tick(e.timers[0])
+		e.tick(e.timers[0], now)
 	}
 }
 
 // tick is a window's timer: the cut-off of RX1, that of RX2, or its end.
-func (e *Edge) tick(w *window) {
+func (e *Edge) tick(w *window, now time.Time) {
 	switch w.state {
 	case beforeRX1:
+		if now.Before(w.slots[0].cutoff) { // a join-accept waited for better copies
+			e.arm(w, w.slots[0].cutoff)
+			if w.waiting != nil {
+				e.flush(w)
+			}
+			return
+		}
 		w.state = beforeRX2
 		e.arm(w, w.slots[1].cutoff)
 		e.cutoff(w)
