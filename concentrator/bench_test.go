@@ -20,11 +20,16 @@ type model struct {
 	tx        txStatus
 	memory    [0x8000]byte
 	onTrigger func()
+	pause     func() // at both ends of a transfer
 }
 
 func (m *model) String() string { return "model" }
 
 func (m *model) Tx(w, r []byte) error {
+	if m.pause != nil {
+		m.pause()
+		defer m.pause()
+	}
 	m.frames++
 	m.bytes += len(w)
 	clear(r)
@@ -59,12 +64,12 @@ func modelled(b testing.TB) (*session, *model) {
 	s := offline(b, eu868(b))
 	m := &model{start: time.Now(), tx: 0x80}
 	s.c.bus.conn, s.c.bus.limit = spiConn{m}, maxFrame
-	low, at, err := s.drv.counter()
+	r, err := s.drv.counter()
 	if err != nil {
 		b.Fatal(err)
 	}
 	s.clock.set = false
-	s.clock.adopt(low, at)
+	s.clock.adopt(r.low, r.at)
 	m.frames, m.bytes = 0, 0
 	return s, m
 }

@@ -19,6 +19,7 @@ const (
 	counterTrust  = 2 * time.Millisecond
 	counterDrift  = 200 // ppm that host and chip may differ
 	counterTries  = 5
+	counterMatch  = 200 * time.Microsecond
 	clockMaxError = 50 * time.Millisecond // beyond this the counter has jumped
 )
 
@@ -121,51 +122,63 @@ func (c *clock) stamp(low uint32) ticks {
 // trigger returns the counter value at which an instant comes.
 func (c *clock) trigger(t ticks) uint32 { return uint32(t - c.offset) }
 
+// reading is one look at the chip's counter. The host can only say that it
+// was made within doubt of at.
+type reading struct {
+	low   uint32
+	at    time.Time
+	doubt time.Duration
+}
+
+// since is how far two readings are apart beyond what the host's clock says.
+func (r reading) since(before reading) time.Duration {
+	return (ticks(int32(r.low-before.low)) - ticksIn(r.at.Sub(before.at))).duration()
+}
+
 // count reads the chip's counter once. A multi-byte read can tear, so one
 // reading proves nothing by itself.
-func (d *driver) count() (low uint32, at time.Time, err error) {
+func (d *driver) count() (reading, error) {
 	var b [4]byte
 	begin := time.Now()
 	if err := d.bus.read(reg.TimestampMsb2.Addr(), b[:]); err != nil {
-		return 0, begin, fmt.Errorf("read the counter: %w", err)
+		return reading{}, fmt.Errorf("read the counter: %w", err)
 	}
-	end := time.Now()
-	return binary.BigEndian.Uint32(b[:]), begin.Add(end.Sub(begin) / 2), nil
+	half := time.Since(begin) / 2
+	return reading{binary.BigEndian.Uint32(b[:]), begin.Add(half), half}, nil
 }
 
 // counter reads the counter until two successive readings are as far apart
-// as the host's clock says.
-func (d *driver) counter() (low uint32, at time.Time, err error) {
-	before, beforeAt, err := d.count()
+// as the host's clock says. A torn reading is wrong by milliseconds at least.
+func (d *driver) counter() (reading, error) {
+	before, err := d.count()
 	if err != nil {
-		return 0, beforeAt, err
+		return reading{}, err
 	}
 	for range counterTries {
-		low, at, err = d.count()
+		now, err := d.count()
 		if err != nil {
-			return 0, at, err
+			return reading{}, err
 		}
-		passed := ticks(low-before) - ticksIn(at.Sub(beforeAt))
-		if passed.duration().Abs() < 200*time.Microsecond {
-			return low, at, nil
+		if now.since(before).Abs() < counterMatch+now.doubt+before.doubt {
+			return now, nil
 		}
-		before, beforeAt = low, at
+		before = now
 	}
-	return 0, at, fmt.Errorf("%w: no two of %d readings agree", ErrCounter, counterTries+1)
+	return reading{}, fmt.Errorf("%w: no two of %d readings agree", ErrCounter, counterTries+1)
 }
 
 // lookAtCounter brings the clock up to date: with one reading when it is
 // where it is expected, with as many as are needed when not.
 func (d *driver) lookAtCounter(c *clock) error {
-	low, at, err := d.count()
+	r, err := d.count()
 	if err != nil {
 		return err
 	}
-	expected := c.project(at)
-	if off := (c.unroll(low, expected) - expected).duration(); off.Abs() > c.tolerance(at)/2 {
-		if low, at, err = d.counter(); err != nil {
+	expected := c.project(r.at)
+	if off := (c.unroll(r.low, expected) - expected).duration(); off.Abs() > c.tolerance(r.at)/2+r.doubt {
+		if r, err = d.counter(); err != nil {
 			return err
 		}
 	}
-	return c.sample(low, at)
+	return c.sample(r.low, r.at)
 }

@@ -2,7 +2,9 @@ package concentrator
 
 import (
 	"errors"
+	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatewayd/concentrator/reg"
@@ -160,4 +162,22 @@ func TestAStickyGainControlIsAStall(t *testing.T) {
 	if err := s.checkHealth(); !errors.Is(err, ErrStalled) {
 		t.Errorf("switched off: %v", err)
 	}
+}
+
+// A bus through another process may take milliseconds, and never the same.
+func TestTheCounterIsReadOverAnUnsteadyBus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m := modelled(t)
+		rng := rand.New(rand.NewPCG(5, 6))
+		m.pause = func() { time.Sleep(time.Duration(rng.IntN(4000)) * time.Microsecond) }
+		for range 200 {
+			if _, err := s.drv.counter(); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.lookAtCounter(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+	})
 }

@@ -66,11 +66,11 @@ func (c *Concentrator) Run(ctx context.Context) (err error) {
 	if err := s.drv.start(ctx); err != nil {
 		return err
 	}
-	low, at, err := s.drv.counter()
+	r, err := s.drv.counter()
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	s.clock.adopt(low, at)
+	s.clock.adopt(r.low, r.at)
 	s.publish()
 	c.stats.starts.Add(1)
 	c.stats.startNS.Store(uint64(time.Since(begin)))

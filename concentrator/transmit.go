@@ -166,12 +166,12 @@ func (s *session) arm() error {
 
 // confirm re-reads the counter after the trigger was set.
 func (s *session) confirm(t *transmission) error {
-	low, at, err := s.drv.counter()
+	r, err := s.drv.counter()
 	if err != nil {
 		return err
 	}
 	s.c.stats.counterReads.Add(1)
-	if err := s.clock.sample(low, at); err != nil {
+	if err := s.clock.sample(r.low, r.at); err != nil {
 		return err
 	}
 	t.report.Armed = s.clock.ticks.instant()
