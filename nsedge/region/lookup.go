@@ -139,8 +139,11 @@ func build(p plan, group int, o options) (*Region, error) {
 	if r.up, err = band.GetConfig(p.band, o.repeater, dwellTime(r.dwell.Uplink)); err != nil {
 		return nil, fmt.Errorf("region %s: %w", p.name, err)
 	}
-	if r.down, err = band.GetConfig(p.band, o.repeater, dwellTime(r.dwell.Downlink)); err != nil {
-		return nil, fmt.Errorf("region %s: %w", p.name, err)
+	r.down = r.up
+	if r.dwell.Uplink != r.dwell.Downlink {
+		if r.down, err = band.GetConfig(p.band, o.repeater, dwellTime(r.dwell.Downlink)); err != nil {
+			return nil, fmt.Errorf("region %s: %w", p.name, err)
+		}
 	}
 	r.rates = dataRates(r.up)
 	return r, nil
