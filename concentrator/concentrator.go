@@ -55,8 +55,9 @@ func New(port spi.Port, cfg Config) (*Concentrator, error) {
 	}, nil
 }
 
-// Uplinks carries received frames in the order of their end. A reader that
-// is too slow loses the newest (Stats.Dropped). It is never closed.
+// Uplinks carries received frames; those found by one look into the receive
+// buffer in the order of their end. A reader that is too slow loses the newest
+// (Stats.Dropped). It is never closed.
 func (c *Concentrator) Uplinks() <-chan radio.Uplink { return c.uplinks }
 
 // Reports carries exactly one Report for each Downlink that Schedule took.

@@ -10,12 +10,14 @@
 //	concentrator.go  the type, its channels and calls
 //	run.go           the loop: poll, transmit, look after the clock
 //	start.go         the start as a list of named steps    modems.go  the receiver's set-up
+//	undo.go          a reset without the reset line
 //	mcu.go           the AGC's and arbiter's firmware      firmware.go  where it comes from
 //	bus.go           SPI frames and their cost             shadow.go  the copy of the registers
 //	receive.go       from receive buffer to Uplink         decode.go  the packets in it
 //	clock.go         the counter, 64 bits of Instants      stamp.go   when a packet really ended
 //	admit.go         what can be sent, and when            transmit.go  from Downlink to Report
-//	words.go         units to register words               gains.go   power settings
+//	modulate.go      a transmission's registers            gains.go   power settings
+//	words.go         units to register words               config.go  what is soldered and wanted
 //	health.go        is it still alive?                    stats.go   figures
 //	place.go         channel plans                         dial.go    SPI over a socket
 //

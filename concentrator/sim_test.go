@@ -179,13 +179,32 @@ func ordered(effects []string) []string {
 	return out
 }
 
-// blocks of the start, by address: what the named steps write.
+// blockOrder is what the named steps write, by address.
 var blockOrder = []struct {
 	name     string
 	from, to int
 }{
-	{"pins", 0x5640, 0x5643}, {"amplifiers", 0x5785, 0x5787}, {"front end", 0x5700, 0x5720},
-	{"channelizer", 0x5800, 0x5820}, {"correlators", 0x5820, 0x5860}, {"transmit path", 0x5220, 0x5222},
+	{"radio resets", 0x5783, 0x5785}, {"clock", 0x57C0, 0x57C1}, {"time stamps", 0x58C0, 0x58C2}, {"pins", 0x5640, 0x5643},
+	{"amplifiers", 0x5785, 0x5787}, {"front end", 0x5700, 0x5720}, {"channelizer", 0x5800, 0x5820}, {"correlators", 0x5820, 0x5860},
+	{"demodulators", 0x5860, 0x588A}, {"service modem", 0x5B03, 0x5B2E}, {"FSK modem", 0x5B55, 0x5B67}, {"sync words", 0x588A, 0x5890},
+	{"enables", 0x5605, 0x5606}, {"AGC dialogue", 0x5789, 0x578A}, {"ARB load", 0x6080, 0x6081}, {"ARB dialogue", 0x608A, 0x608B},
+	{"transmit path", 0x5220, 0x5222}, {"pulse per second", 0x6100, 0x6101}, {"LED", 0x5643, 0x5644},
+}
+
+// sequence is the order in which the blocks are first written to.
+func sequence(effects []string) (names []string) {
+	for _, l := range effects {
+		var a int
+		if n, _ := fmt.Sscanf(l, "W sx1302 0x%x", &a); n != 1 {
+			continue
+		}
+		for _, b := range blockOrder {
+			if a >= b.from && a < b.to && !slices.Contains(names, b.name) {
+				names = append(names, b.name)
+			}
+		}
+	}
+	return names
 }
 
 func startTrace(t *testing.T, cfg Config) []string {
@@ -218,6 +237,7 @@ func TestStartHasTheEffectOfTheReference(t *testing.T) {
 
 			diffMaps(t, registerImage(t, got), registerImage(t, want))
 			diffLists(t, "radio commands, firmware and MCU dialogue", ordered(effect(t, got)), ordered(effect(t, want)))
+			diffLists(t, "order of the steps", sequence(effect(t, got)), sequence(effect(t, want)))
 			for _, b := range blockOrder {
 				diffLists(t, b.name, within(effect(t, got), b.from, b.to), within(effect(t, want), b.from, b.to))
 			}
