@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -140,6 +142,44 @@ func TestASlowReaderIsClosedWith1013AndDelaysNobody(t *testing.T) {
 			t.Errorf("%v connections are left", n)
 		}
 	})
+}
+
+// Over TCP the kernel holds some hundred messages more; the close frame comes
+// after them.
+func TestASlowReaderOverTCPStillLearnsWhy(t *testing.T) {
+	s, err := New(Config{Queue: 8, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, token, err := s.Keys().Create(Key{Rights: []Right{RightData}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(s.Handler())
+	defer server.Close()
+	c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(server.URL, "http")+"/api/v1.0/data?access_token="+token, nil) //nolint:bodyclose // Dial closes it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var slow *subscriber
+	s.mu.RLock()
+	for slow = range s.subscribers {
+	}
+	s.mu.RUnlock()
+	ev := realEvent()
+	ev.Encrypted = make([]byte, 64<<10) // fills the kernel's buffers sooner
+	for ended := false; !ended; {
+		s.deliver(ev)
+		select {
+		case <-slow.gone:
+			ended = true
+		default:
+		}
+	}
+	if code, why := closeCode(c); code != 1013 || !strings.Contains(why, "slow reader") {
+		t.Errorf("closed with %d %q", code, why)
+	}
 }
 
 func TestAReaderThatNeverReadsAgainIsGoneAfterTheWriteTimeout(t *testing.T) {
