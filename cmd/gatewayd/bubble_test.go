@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -217,9 +218,7 @@ func (a *as) read(react func(*as, asMessage)) {
 // answer sends a downlink_response to a request.
 func (a *as) answer(m asMessage, payload string, also map[string]any) {
 	params := map[string]any{"payload": base64.StdEncoding.EncodeToString([]byte(payload)), "port": 7}
-	for k, v := range also {
-		params[k] = v
-	}
+	maps.Copy(params, also)
 	if err := a.conn.WriteJSON(map[string]any{"type": "downlink_response", "meta": m.Meta, "params": params}); err != nil {
 		a.w.t.Error(err)
 	}

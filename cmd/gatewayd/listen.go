@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"gatewayd/cmd/gatewayd/config"
 )
@@ -47,7 +48,8 @@ func removeStale(path string) error {
 	if info.Mode()&os.ModeSocket == 0 {
 		return errors.New("there is a file of that name that is no socket; remove it or choose another path")
 	}
-	conn, err := net.Dial("unix", path)
+	d := net.Dialer{Timeout: time.Second}
+	conn, err := d.Dial("unix", path)
 	if err == nil {
 		conn.Close()
 		return errors.New("another program listens there; stop it or choose another path")

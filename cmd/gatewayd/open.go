@@ -47,7 +47,7 @@ func openOffline(cfg config.Config) (*api, error) {
 	}
 	l := inproc.Listen()
 	srv := &http.Server{Handler: server.LocalHandler(), ReadHeaderTimeout: adminTimeout}
-	go srv.Serve(l) // ends with close
+	go func() { _ = srv.Serve(l) }() // ends with close
 	transport := &http.Transport{DialContext: l.Dial}
 	return &api{
 		http: &http.Client{Transport: transport, Timeout: adminTimeout},

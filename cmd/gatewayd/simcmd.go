@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -45,7 +45,7 @@ other programs reach by the air protocol.`,
 	cmd.Flags().StringVar(&o.air, "air", "127.0.0.1:7707", "where the air protocol listens: HOST:PORT, unix:PATH or off")
 	cmd.Flags().StringVar(&o.model, "model", "sx1302", "sx1302 or sx1303")
 	cmd.Flags().StringVar(&o.eui, "eui", "", "the chip's EUI, 16 hex digits")
-	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "what the chip's counter starts from; 0 is a random one")
+	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "of all chance: the chip's counter, which bytes a collision damages; 0 is another one each time")
 	cmd.Flags().BoolVar(&o.lax, "lax", false, "tolerate what the real chip would not")
 	cmd.Flags().BoolVar(&o.quick, "quick", false, "transfers take no time")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runSim(cmd, std, o) }
@@ -99,10 +99,13 @@ func (o simOptions) emulation(cmd *cobra.Command) (board.Emulation, error) {
 		}
 		e.EUI = eui
 	}
-	e.Start = rand.Uint32()
-	if o.seed != 0 {
-		e.Start = rand.New(rand.NewPCG(o.seed, 0)).Uint32()
+	// A real chip's counter starts anywhere, too: drivers that rely on more
+	// should fail here.
+	seed := o.seed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
 	}
+	e.Seed, e.Start = seed, uint32(seed*0x9E3779B97F4A7C15>>32) // Fibonacci hashing
 	if o.quick {
 		e.Timing = &sx1302sim.Timing{}
 	}

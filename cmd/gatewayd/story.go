@@ -220,7 +220,7 @@ func nth(counter uint32) string { return fmt.Sprintf("#%d", counter) }
 func (s *story) Heard(device radio.EUI64, e enddevice.Event) {
 	l := line{Event: "heard", Device: device.String(), tone: green}
 	var a enddevice.Arrival
-	number, what := "", ""
+	var number, what string
 	switch e := e.(type) {
 	case enddevice.Joining:
 		l.Event, l.tone = "join", cyan

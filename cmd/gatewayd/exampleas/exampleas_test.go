@@ -30,7 +30,7 @@ func serve(t *testing.T, cfg exampleas.Config, script func(n int, c *websocket.C
 	t.Helper()
 	l := inproc.Listen()
 	n := 0
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Query().Get("access_token") != "good" {
 			w.WriteHeader(http.StatusUnauthorized)
 			w.Write([]byte(`{"code":"unknown_token","message":"this token is unknown"}`))
@@ -167,7 +167,7 @@ func TestRefusalAndErrorsAreLogged(t *testing.T) {
 		cfg := exampleas.Config{Log: slog.New(slog.NewTextHandler(&log, nil)), URL: "ws://gw/?access_token=bad"}
 		serve(t, cfg, func(int, *websocket.Conn) {})
 		cfg.URL = ""
-		serve(t, cfg, func(n int, c *websocket.Conn) { ask(t, c, failure) })
+		serve(t, cfg, func(_ int, c *websocket.Conn) { ask(t, c, failure) })
 		for _, want := range []string{"401", "unknown_token", "this token is unknown", "something is wrong"} {
 			if !strings.Contains(log.String(), want) {
 				t.Errorf("%q is missing in %s", want, log.String())
