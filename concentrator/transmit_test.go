@@ -2,10 +2,8 @@ package concentrator
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,167 +14,15 @@ import (
 )
 
 // fields splits "send mod=lora bw=125000 ...".
-func fields(call string) row {
-	r := row{}
-	for _, f := range strings.Fields(call)[1:] {
-		k, v, _ := strings.Cut(f, "=")
-		r[k] = v
-	}
-	return r
-}
-
-func (r row) or(t testing.TB, column string, other int64) int64 {
-	if r[column] == "" {
-		return other
-	}
-	return r.int(t, column)
-}
-
 // downlink is a recorded send call in our terms; false for continuous waves,
 // which we don't send.
-func downlink(t testing.TB, call string) (d radio.Downlink, ok bool) {
-	f := fields(call)
-	d = radio.Downlink{Freq: f.hertz(t, "freq"), Power: radio.DBm(f.float(t, "power"))}
-	if f["payload"] != "" {
-		p, err := hex.DecodeString(f["payload"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.Payload = p
-	}
-	for i := range f.or(t, "size", 0) {
-		d.Payload = append(d.Payload, byte(i))
-	}
-	switch f["mod"] {
-	case "lora":
-		d.Mod = radio.LoRa{
-			SF: uint8(f.int(t, "dr")), Bandwidth: f.hertz(t, "bw"), CodeRate: uint8(f.or(t, "cr", 1)), Preamble: uint16(f.or(t, "preamble", 0)),
-			InvertIQ: f["ipol"] == "1", NoCRC: f["nocrc"] == "1", Implicit: f["nohdr"] == "1",
-		}
-	case "fsk":
-		d.Mod = radio.FSK{BitRate: int(f.int(t, "dr")), Deviation: f.hertz(t, "fdev") * 1000, Preamble: uint16(f.or(t, "preamble", 0)), NoCRC: f["nocrc"] == "1"}
-	default:
-		return d, false
-	}
-	return d, true
-}
-
 // wire records what is written, and answers nothing.
-type wire struct {
-	memory [0x8000]byte
-	frames int
-}
-
-func (w *wire) String() string { return "wire" }
-func (w *wire) Tx(out, _ []byte) error {
-	w.frames++
-	if out[0] == targetChip && out[1]&writeFlag != 0 {
-		copy(w.memory[int(out[1]&^writeFlag)<<8|int(out[2]):], out[writeHeader:])
-	}
-	return nil
-}
-
-func TestTransmitRegistersEqualTheReference(t *testing.T) {
-	lowest := 0
-	for _, name := range []string{"tx_eu868_sx1250", "tx_matrix_sx1250", "tx_chain1_sx1250"} {
-		rec := recorded(t, name)
-		sent, enough := 0, 5
-		if name == "tx_chain1_sx1250" {
-			enough = 2
-		}
-		for _, step := range rec.Steps {
-			if !strings.HasPrefix(step.Call, "send") || step.Block == "" {
-				continue
-			}
-			d, ok := downlink(t, step.Call)
-			if !ok {
-				continue
-			}
-			cfg := rec.config()
-			chain := int(fields(step.Call).int(t, "chain"))
-			cfg.Radios[1-chain].Transmit = false
-			want, err := hex.DecodeString(step.Block)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, below := transmitBlock(t, cfg, d, chain, fields(step.Call))
-			if below {
-				lowest++
-				continue
-			}
-			compareBlock(t, step.Call, got, want, d.Mod)
-			sent++
-		}
-		if sent < enough {
-			t.Errorf("%s: only %d transmissions compared", name, sent)
-		}
-	}
-	if lowest == 0 {
-		t.Error("no recorded power below the lowest setting: the exception lost its sense")
-	}
-}
-
 // transmitBlock returns the 113 register bytes after the trigger was set.
 // below is true where the recording asks for less power than the table has:
 // the library exceeds the request then, we refuse.
-func transmitBlock(t *testing.T, cfg Config, d radio.Downlink, chain int, f row) (block []byte, below bool) {
-	t.Helper()
-	s := offline(t, cfg)
-	w := &wire{}
-	s.c.bus.limit = maxFrame
-	s.c.bus.conn = spiConn{w}
-	for i, v := range s.drv.regs.values {
-		w.memory[registersFrom+i] = v
-	}
-	// What the start leaves in the transmit path.
-	if err := s.drv.table(transmitPath)(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	d.At = radio.Instant(f.or(t, "count_us", 0))
-	x, err := s.c.cfg.plan(d)
-	if errors.Is(err, radio.ErrPower) {
-		return nil, true
-	}
-	if err != nil {
-		t.Fatalf("%v: %v", f, err)
-	}
-	if x.chain != chain {
-		t.Fatalf("%v: on chain %d", f, x.chain)
-	}
-	if err := s.prepare(x); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.writeTrigger(x); err != nil {
-		t.Fatal(err)
-	}
-	from := 0x5200 + chain*0x200
-	return w.memory[from : from+0x71], false
-}
-
 // compareBlock compares what belongs to the modulation. The recorded bytes of
 // the other modulation, and the trigger's of other modes, are leftovers of
 // earlier calls of the same run.
-func compareBlock(t *testing.T, call string, got, want []byte, mod radio.Modulation) {
-	t.Helper()
-	_, lora := mod.(radio.LoRa)
-	timed := strings.Contains(call, "mode=timestamped")
-	for i := range want {
-		switch {
-		case i <= 0x04 && !timed, i == 0:
-			continue // another kind of trigger; leftover trigger bits
-		case i == 0x11, i == 0x6F, i == 0x70, i == 0x0B:
-			continue // state and flags
-		case i == 0x2A:
-			continue // test tone
-		case lora && i >= 0x40 && i < 0x50, !lora && i >= 0x60, !lora && (i == 5 || i == 6):
-			continue
-		}
-		if got[i] != want[i] {
-			t.Errorf("%s: register +0x%02x is 0x%02x, recorded 0x%02x", call, i, got[i], want[i])
-		}
-	}
-}
-
 // send schedules and returns the report.
 func (b *testBench) send(d radio.Downlink) radio.Report {
 	b.t.Helper()
@@ -422,35 +268,6 @@ func TestALoadedReceiverDoesNotDelayTransmissions(t *testing.T) {
 	})
 }
 
-func TestGainsAreTheStrongestNotAboveTheRequest(t *testing.T) {
-	gains := []Gain{{Power: 12, Index: 1}, {Power: 20, Index: 9}, {Power: 14, Index: 3}, {Power: 14, Index: 4}}
-	for power, want := range map[radio.DBm]uint8{12: 1, 13.9: 1, 14: 4, 19: 4, 27: 9} {
-		if g, ok := pickGain(gains, power); !ok || g.Index != want {
-			t.Errorf("%v dBm: index %d, %v, want %d", power, g.Index, ok, want)
-		}
-	}
-	if _, ok := pickGain(gains, 11.9); ok {
-		t.Error("a setting above the request was taken")
-	}
-}
-
-func TestOddGainTablesAreReported(t *testing.T) {
-	if odd := LintGains(eu868(t).Radios[0].Gains); len(odd) != 0 {
-		t.Errorf("a sound table: %q", odd)
-	}
-	// RAK's AS923 table: 19 dBm index 13, 20 dBm index 10.
-	for _, x := range [][]Gain{
-		{{Power: 19, PA: true, Index: 13}, {Power: 20, PA: true, Index: 10}},
-		{{Power: 19, PA: true, Index: 1}, {Power: 20, Index: 3}},
-		{{Power: 19, Index: 1}, {Power: 18, Index: 3}},
-		{{Power: 19, Index: 1}, {Power: 19, Index: 3}},
-	} {
-		if odd := LintGains(x); len(odd) != 1 {
-			t.Errorf("%v: %q", x, odd)
-		}
-	}
-}
-
 // Instants on both sides of 2^27 µs, where the chip's counter wraps.
 func TestTransmissionsAroundTheWrapOfTheCounter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -466,8 +283,4 @@ func TestTransmissionsAroundTheWrapOfTheCounter(t *testing.T) {
 		}
 		b.stop()
 	})
-}
-
-func (r row) String() string {
-	return strconv.Quote(fmt.Sprint(map[string]string(r)))
 }
