@@ -62,15 +62,19 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// freeAddress is a loopback address that was free a moment ago.
-func freeAddress(t *testing.T) string {
+// freeAddresses are loopback addresses that were free a moment ago.
+func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var out []string
+	for range n {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // all at the end, so that they differ
+		out = append(out, l.Addr().String())
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return out
 }
 
 // daemon is a running gatewayd.
@@ -88,7 +92,8 @@ type daemon struct {
 func newDaemon(t *testing.T) *daemon {
 	t.Helper()
 	dir := shortDir(t)
-	d := &daemon{bin: build(t), config: filepath.Join(dir, "gatewayd.toml"), http: freeAddress(t), air: freeAddress(t), log: new(tail)}
+	addresses := freeAddresses(t, 2)
+	d := &daemon{bin: build(t), config: filepath.Join(dir, "gatewayd.toml"), http: addresses[0], air: addresses[1], log: new(tail)}
 	d.args = []string{"run", "-c", d.config}
 	text := fmt.Sprintf(`
 [concentrator]
