@@ -135,6 +135,8 @@ func TestEachTypeHasItsFields(t *testing.T) {
 			`{"type":"location",` + meta + `,"params":{"solutions":[{"lat":1.5,"lng":0,"precision":300,"quality":7,"method":"simple:moving"}]}}`},
 		{"a notice quotes safely", &nsedge.Notice{Meta: realMeta(), Level: nsedge.Warning, Code: "c", Message: "a \"b\"\n\u00e9", Timing: &nsedge.Timing{Window: "RX2", Planned: 7, Margin: -time.Millisecond, Late: "as"}}, 0,
 			`{"type":"warning",` + meta + `,"params":{"code":"c","message":"a \"b\"\né","timing":{"window":"RX2","planned":7,"margin":-0.001,"late":"as"}}}`},
+		{"an error about a device that nobody knows", &nsedge.Notice{Meta: nsedge.Meta{Device: mustEUI("0000000000000001"), Time: time.Unix(5, 0)}, Level: nsedge.Error, Code: "c", Message: "m"}, 0,
+			`{"type":"error","meta":{"network":"358b679dd88d47948f6e108677b4b79a","device":"0000000000000001","packet_id":"6e1735e722f0dd6835e9cd79bd8f740f","tags":[],"version":1,"time":5},"params":{"code":"c","message":"m"}}`},
 		{"an error tied to no device has just the time", &nsedge.Notice{Meta: nsedge.Meta{Time: time.Unix(5, 0)}, Level: nsedge.Error, Code: "c", Message: "m"}, 0,
 			`{"type":"error","meta":{"time":5},"params":{"code":"c","message":"m"}}`},
 	} {

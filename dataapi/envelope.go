@@ -80,7 +80,9 @@ func (e *encoder) meta(w *writer, ev nsedge.Event, id packetID) {
 	w.open("meta")
 	if m.Device != (radio.EUI64{}) {
 		w.text("network", e.network)
-		w.hex("application", m.Application[:])
+		if _, notice := ev.(*nsedge.Notice); !notice || m.Application != (radio.EUI64{}) { // else it may be unknown
+			w.hex("application", m.Application[:])
+		}
 		w.hex("device", m.Device[:])
 		if m.DevAddr != (nsedge.DevAddr{}) {
 			w.hex("device_addr", m.DevAddr[:])

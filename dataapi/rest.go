@@ -187,7 +187,7 @@ func (c *call) body(name string) (fields, error) {
 }
 
 // organisations is the API's word for them.
-const organisations = "organizations" //nolint:misspell // clients spell it like this
+const organisations = "organizations"
 
 // listOrganisations answers with the one that there is.
 func (s *Server) listOrganisations(*call) (reply, error) {
