@@ -103,6 +103,27 @@ func TestGhostsAreOneUplinkAndTheBetterCopyIsAnswered(t *testing.T) {
 	})
 }
 
+// Copies come out of the concentrator together, but its answer may overtake
+// the second one.
+func TestTheBetterCopyIsKnownBeforeTheAnswerIsSent(t *testing.T) {
+	scenario(t, func(b *bench) {
+		n := b.abpNode(1, nil)
+		for range 50 {
+			phy := n.encode(frame{payload: []byte("x")})
+			ghost, real := n.uplink(phy), n.uplink(phy)
+			ghost.Freq, ghost.SNR = 867_900_000, -12
+			b.air.up <- ghost
+			synctest.Wait()
+			b.air.up <- real
+			b.answer(DownlinkResponse{Device: n.eui, Payload: []byte("y")})
+			time.Sleep(4 * time.Second)
+			if d := n.onlyDownlink(); d.Freq != real.Freq {
+				t.Fatalf("answered on %d Hz", d.Freq)
+			}
+		}
+	})
+}
+
 func TestAnotherGatewaysCopyIsADuplicateAndCounts(t *testing.T) {
 	scenario(t, func(b *bench) {
 		n := b.abpNode(1, nil)

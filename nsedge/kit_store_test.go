@@ -1,0 +1,123 @@
+package nsedge
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// memStore is a store in memory.
+type memStore struct {
+	mu       sync.Mutex
+	docs     map[string]map[string][]byte
+	states   map[[8]byte][]byte
+	synced   map[[8]byte][]byte
+	syncs    int
+	syncTime time.Duration
+	err      error // of every change
+}
+
+func newStore() *memStore {
+	return &memStore{docs: map[string]map[string][]byte{}, states: map[[8]byte][]byte{}, synced: map[[8]byte][]byte{}}
+}
+
+// afterPowerCut is a copy that lacks everything unsynced.
+func (s *memStore) afterPowerCut() *memStore {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := newStore()
+	for b, m := range s.docs {
+		n.docs[b] = maps.Clone(m)
+	}
+	n.states, n.synced = maps.Clone(s.synced), maps.Clone(s.synced)
+	return n
+}
+
+func (s *memStore) Put(bucket string, key, value []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	if s.docs[bucket] == nil {
+		s.docs[bucket] = map[string][]byte{}
+	}
+	s.docs[bucket][string(key)] = bytes.Clone(value)
+	return nil
+}
+
+func (s *memStore) Get(bucket string, key []byte) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.docs[bucket][string(key)], nil
+}
+
+func (s *memStore) Delete(bucket string, key []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.docs[bucket], string(key))
+	return s.err
+}
+
+func (s *memStore) Each(bucket string, f func(k, v []byte) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range slices.Sorted(maps.Keys(s.docs[bucket])) {
+		if err := f([]byte(k), s.docs[bucket][k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *memStore) Append(key [8]byte, value []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	s.states[key] = bytes.Clone(value)
+	return nil
+}
+
+func (s *memStore) EachState(f func(key [8]byte, value []byte) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, v := range s.states {
+		if err := f(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *memStore) Forget(key [8]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.states, key)
+	delete(s.synced, key)
+	return s.err
+}
+
+func (s *memStore) Sync(ctx context.Context) error {
+	s.mu.Lock()
+	now, wait, err := maps.Clone(s.states), s.syncTime, s.err
+	s.mu.Unlock()
+	if wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.syncs++
+	if err == nil {
+		s.synced = now
+	}
+	return err
+}
