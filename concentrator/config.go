@@ -27,7 +27,8 @@ type Config struct {
 	Firmware Firmware
 
 	// Reset pulses the chip's reset line, HoldReset leaves it asserted. Nil
-	// means that the line is not ours: then the chip must already be reset.
+	// means that the line is not ours: a chip that still runs then has its
+	// registers put back one by one.
 	Reset     func(context.Context) error
 	HoldReset func() error
 
