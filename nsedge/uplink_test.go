@@ -114,12 +114,16 @@ func TestTheBetterCopyIsKnownBeforeTheAnswerIsSent(t *testing.T) {
 			ghost.Freq, ghost.SNR = 867_900_000, -12
 			b.air.up <- ghost
 			synctest.Wait()
+			busy := make(chan error, 1)
+			go func() { busy <- b.edge.do(b.Context(), func() { time.Sleep(time.Millisecond) }) }()
+			synctest.Wait() // the edge does something else, so that both wait
 			b.air.up <- real
 			b.answer(DownlinkResponse{Device: n.eui, Payload: []byte("y")})
 			time.Sleep(4 * time.Second)
 			if d := n.onlyDownlink(); d.Freq != real.Freq {
 				t.Fatalf("answered on %d Hz", d.Freq)
 			}
+			b.must(<-busy)
 		}
 	})
 }
