@@ -16,7 +16,7 @@
 //
 // Files are named for the concept they hold: query.go (what a client may ask
 // for when it connects), filter.go, envelope.go and encode_*.go (events to
-// JSON), decode.go (JSON to answers), subscriber.go, credentials.go, keys.go,
+// JSON), decode.go (JSON to answers), subscriber.go, credentials.go, local.go, keys.go,
 // permissions.go, rest.go (how resources are served), devices.go and
 // device_*.go, errors.go, metrics.go, health.go.
 //
