@@ -47,8 +47,9 @@ type world struct {
 
 // setup is what tests vary.
 type setup struct {
-	spiHz int // 0: 8 MHz
-	lab   bool
+	spiHz  int // 0: 8 MHz
+	lab    bool
+	change func(*config.Config)
 }
 
 // inBubble runs f in a world whose daemon is ready.
@@ -94,6 +95,10 @@ func newWorld(t *testing.T, s setup) *world {
 	}
 	w := &world{t: t, cfg: config.Default(), api: inproc.Listen()}
 	w.cfg.Concentrator.Driver = config.DriverEmulated
+	w.cfg.Region.DutyCycle = !s.lab
+	if s.change != nil {
+		s.change(&w.cfg)
+	}
 	hw, chip, err := board.Emulate(board.Emulation{
 		Seed:   1,
 		Timing: &sx1302sim.Timing{Hz: s.spiHz, PerTransfer: 30 * time.Microsecond, Exact: true},
@@ -107,7 +112,7 @@ func newWorld(t *testing.T, s setup) *world {
 	w.must(err)
 	w.parts = parts{
 		hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: w.api,
-		dial: w.api.Dial, log: slog.New(slog.DiscardHandler), lab: s.lab,
+		dial: w.api.Dial, log: slog.New(slog.DiscardHandler),
 	}
 	return w
 }

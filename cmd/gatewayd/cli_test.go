@@ -129,6 +129,20 @@ func TestVersionNamesProgramCommitAndGo(t *testing.T) {
 	}
 }
 
+// The vendor's images are not here: what can be tested is that each command
+// names the file and the way to it. TestBadStarts has the rest.
+func TestFirmwareCommandsSayWhatIsMissing(t *testing.T) {
+	dir := t.TempDir()
+	code, _, text := cli(t, "firmware", "check", "--dir", dir)
+	if code != exitFailure || !strings.Contains(text, filepath.Join(dir, "agc_fw_sx1250.bin")) || !strings.Contains(text, "firmware import") {
+		t.Errorf("check: exit code %d: %s", code, text)
+	}
+	code, _, text = cli(t, "firmware", "import", dir, "-c", writeConfig(t, ""))
+	if code != exitFailure || !strings.Contains(text, dir) || !strings.Contains(text, "source tree") {
+		t.Errorf("import: exit code %d: %s", code, text)
+	}
+}
+
 // writeConfig writes a configuration file into a folder of its own.
 func writeConfig(t *testing.T, text string) string {
 	t.Helper()

@@ -38,8 +38,6 @@ type parts struct {
 
 	// dial is how a part of this process reaches the Data API; nil: by TCP.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// lab takes the region's duty cycle off, for a bench behind a cable.
-	lab bool
 }
 
 // daemon is one wired gateway: driver, network server and Data API.
@@ -72,7 +70,9 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	if d.conc, err = concentrator.New(p.hardware.Port, rc); err != nil {
 		return nil, err
 	}
-	d.server, err = dataapi.New(dataapi.Config{Documents: p.store, Ready: d.ready, Log: p.log})
+	d.server, err = dataapi.New(dataapi.Config{
+		Network: cfg.Network.ID, Documents: p.store, Position: d.position, Ready: d.ready, Log: p.log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("data api: %w", err)
 	}
@@ -134,14 +134,20 @@ func (d *daemon) runEdge(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	group, ctx := errgroup.WithContext(ctx)
+	var through nsedge.Air = d.conc
 	eui := d.conc.EUI()
 	if own := d.cfg.GatewayEUI(); own != nil {
 		eui = *own
+		other := rename(d.conc, eui)
+		through = other
+		group.Go(func() error { defer d.holdOnPanic(); return other.Run(ctx) })
 	}
 	edge, err := nsedge.New(nsedge.Config{
-		Region: d.region, NetID: d.cfg.NetID(), Gateway: eui, Store: d.parts.store, Log: d.log,
-		GPS: nsedge.HostGPS, IgnoreDutyCycle: d.parts.lab,
-	}, d.conc, d.publish)
+		Region: d.region, NetID: d.cfg.NetID(), Gateway: eui, Store: d.parts.store, Log: d.log, GPS: nsedge.HostGPS,
+		AntennaGain:     radio.DB(d.cfg.Gateway.AntennaGain),
+		IgnoreDutyCycle: !d.cfg.Region.DutyCycle,
+	}, through, d.publish)
 	if err != nil {
 		return err
 	}
@@ -151,7 +157,6 @@ func (d *daemon) runEdge(ctx context.Context) error {
 	d.server.SetEdge(edge)
 	d.log.Info("ready", d.readyFields(eui)...)
 
-	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { defer d.holdOnPanic(); return edge.Run(ctx) })
 	for _, also := range d.parts.also {
 		group.Go(func() error { defer d.holdOnPanic(); return also(ctx, d) })
@@ -181,6 +186,12 @@ func (d *daemon) dataURL() string {
 		scheme = "wss"
 	}
 	return fmt.Sprintf("%s://%s/api/v1.0/data", scheme, d.parts.api.Addr())
+}
+
+// position is where the gateway stands; there is only one.
+func (d *daemon) position(radio.EUI64) (dataapi.Position, bool) {
+	g := d.cfg.Gateway
+	return dataapi.Position{Lat: g.Latitude, Lng: g.Longitude, Altitude: g.Altitude}, g.Latitude != 0 || g.Longitude != 0
 }
 
 // ready says why the gateway can't do its job; nil if it can.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/nsedge/enddevice"
 	"gatewayd/radio"
 	"gatewayd/radio/air"
@@ -90,6 +91,46 @@ func TestTheAirConfirmsTheInstant(t *testing.T) {
 		}
 		if m, ok := down[0].Mod.(radio.LoRa); !ok || !m.InvertIQ {
 			t.Errorf("modulation %+v, want inverted I/Q", down[0].Mod)
+		}
+	})
+}
+
+// What the configuration says of the gateway shows at the application, and
+// the network works under another EUI than the chip's.
+func TestGatewayHasTheNameAndPlaceOfItsConfiguration(t *testing.T) {
+	change := func(c *config.Config) {
+		c.Gateway.EUI = "00-16-C0-01-FF-10-00-01"
+		c.Gateway.Latitude, c.Gateway.Longitude, c.Gateway.Altitude = 48.5, 9.25, 312
+		c.Gateway.AntennaGain = 3
+		c.Network.ID = "A1B2C3D4"
+	}
+	inBubble(t, setup{change: change}, func(w *world) {
+		var power radio.DBm
+		defer w.watchGateway(func(t air.Transmission) { power = t.Power })()
+		app := w.connect("&radio=1&types=uplink", nil)
+		defer app.close()
+		dev := w.device(4, true, nil)
+		defer dev.Close()
+		r, err := dev.Send(w.ctx, 1, []byte("x"), true)
+		w.must(err)
+		if !r.Acked {
+			t.Error("no acknowledgement")
+		}
+		if want := radio.DBm(13); power != want { // 16 dBm EIRP less the antenna's gain
+			t.Errorf("%v dBm at the connector, want %v", power, want)
+		}
+		time.Sleep(time.Second)
+		up := app.all("uplink")
+		if len(up) != 1 {
+			t.Fatalf("%d uplinks", len(up))
+		}
+		if up[0].Meta["gateway"] != "0016c001ff100001" || up[0].Meta["network"] != "a1b2c3d4" {
+			t.Errorf("meta %v", up[0].Meta)
+		}
+		hardware, _ := up[0].Params["radio"].(map[string]any)["hardware"].(map[string]any)
+		gps, _ := hardware["gps"].(map[string]any)
+		if gps["lat"] != 48.5 || gps["lng"] != 9.25 || gps["alt"] != 312.0 {
+			t.Errorf("position %v", hardware)
 		}
 	})
 }

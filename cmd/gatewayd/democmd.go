@@ -64,6 +64,9 @@ one line per event, with the timing proof of each downlink. Ctrl-C ends it.`,
 		case o.last < 0:
 			return usagef(cmd, "--for %v: a positive time is wanted", o.last)
 		}
+		if _, err := region.Lookup(o.region); err != nil {
+			return usagef(cmd, "--region: %w", err)
+		}
 		cfg := config.Default()
 		cfg.Concentrator.Driver, cfg.Region.Name = config.DriverEmulated, o.region
 		return runDemo(cmd.Context(), std, cfg, o)
@@ -109,7 +112,7 @@ func runDemo(ctx context.Context, std streams, cfg config.Config, o demoOptions)
 func tellDemo(ctx context.Context, cfg config.Config, p parts, tale *story, o demoOptions) error {
 	reg, err := region.Lookup(cfg.Region.Name)
 	if err != nil {
-		return &usageError{"gatewayd demo", fmt.Errorf("--region: %w", err)}
+		return err
 	}
 	keep := p.store
 	if o.state == "" {

@@ -105,12 +105,12 @@ func BenchmarkUplinkToAS(b *testing.B) {
 	st, err := store.Open(b.TempDir(), store.Options{})
 	must(b, err)
 	cfg := config.Default()
-	cfg.Concentrator.Driver = config.DriverEmulated
+	cfg.Concentrator.Driver, cfg.Region.DutyCycle = config.DriverEmulated, false
 	l := inproc.Listen()
 	ctx, cancel := context.WithCancel(b.Context())
 	ready := make(chan struct{})
 	d, err := newDaemon(cfg, parts{
-		hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: l, log: slog.New(slog.DiscardHandler), lab: true,
+		hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: l, log: slog.New(slog.DiscardHandler),
 		also: []func(context.Context, *daemon) error{func(ctx context.Context, _ *daemon) error { close(ready); <-ctx.Done(); return ctx.Err() }},
 	})
 	must(b, err)

@@ -39,6 +39,13 @@ func (k *checker) oneOf(key, value string, allowed ...string) {
 	}
 }
 
+// within checks a number against a closed range; NaN is in none.
+func (k *checker) within(key string, value, least, most float64) {
+	if !(value >= least && value <= most) {
+		k.fault(key, value, "allowed: %v to %v", least, most)
+	}
+}
+
 // hostPort checks a TCP listen address.
 func (k *checker) hostPort(key, value, also string) {
 	_, port, err := net.SplitHostPort(value)
@@ -81,11 +88,12 @@ func (c Config) check() Faults {
 	if _, err := hexBytes(c.Network.NetID, 3); err != nil {
 		k.fault("network.net_id", c.Network.NetID, "6 hex digits are wanted, e.g. 000000")
 	}
-	if c.Gateway.EUI != "" {
-		if _, err := radio.ParseEUI64(c.Gateway.EUI); err != nil {
-			k.fault("gateway.eui", c.Gateway.EUI, "16 hex digits are wanted, or \"\" for the chip's own")
+	if id := c.Network.ID; id != "" {
+		if b, err := hex.DecodeString(id); err != nil || len(b) != 4 && len(b) != 16 {
+			k.fault("network.id", id, "8 or 32 hex digits are wanted, or \"\" for one that is made")
 		}
 	}
+	c.checkGateway(&k)
 	k.folder("state.dir", c.State.Dir)
 	k.folder("firmware.dir", c.Firmware.Dir)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
@@ -112,6 +120,19 @@ func (c Config) checkConcentrator(k *checker) {
 	if cc.SPIHz != 0 && (cc.SPIHz < MinSPIHz || cc.SPIHz > MaxSPIHz) {
 		k.fault("concentrator.spi_hz", cc.SPIHz, "allowed: %d to %d, or 0 for the board's", MinSPIHz, MaxSPIHz)
 	}
+}
+
+func (c Config) checkGateway(k *checker) {
+	g := c.Gateway
+	if g.EUI != "" {
+		if _, err := radio.ParseEUI64(g.EUI); err != nil {
+			k.fault("gateway.eui", g.EUI, "16 hex digits are wanted, or \"\" for the chip's own")
+		}
+	}
+	k.within("gateway.antenna_gain", g.AntennaGain, -20, 40)
+	k.within("gateway.latitude", g.Latitude, -90, 90)
+	k.within("gateway.longitude", g.Longitude, -180, 180)
+	k.within("gateway.altitude", float64(g.Altitude), -1000, 10_000)
 }
 
 func (c Config) checkListeners(k *checker) {

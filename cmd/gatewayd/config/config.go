@@ -70,17 +70,23 @@ type DataAPI struct {
 
 // Region names the regional parameters.
 type Region struct {
-	Name string `toml:"name" comment:"EU868, US915-2 (sub-band 2), AU915-1, AS923-1, IN865, KR920, RU864, CN470, EU433 or the specification's long names."`
+	Name      string `toml:"name" comment:"EU868, US915-2 (sub-band 2), AU915-1, AS923-1, IN865, KR920, RU864, CN470, EU433 or the specification's long names."`
+	DutyCycle bool   `toml:"duty_cycle" comment:"Obey the region's duty cycle. false is for a test bench behind a cable."`
 }
 
 // Network identifies the LoRaWAN network.
 type Network struct {
 	NetID string `toml:"net_id" comment:"6 hex digits. 000000 and 000001 are for private networks."`
+	ID    string `toml:"id" comment:"8 or 32 hex digits: meta.network in the Data API. Empty: made at the first start and kept."`
 }
 
 // Gateway describes the gateway itself.
 type Gateway struct {
-	EUI string `toml:"eui" comment:"16 hex digits. Empty: the chip's own."`
+	EUI         string  `toml:"eui" comment:"16 hex digits. Empty: the chip's own."`
+	AntennaGain float64 `toml:"antenna_gain" comment:"dB, cable losses taken off: what the transmitter stays below the power that the region allows."`
+	Latitude    float64 `toml:"latitude" comment:"Degrees, north is positive. 0 and 0: unknown."`
+	Longitude   float64 `toml:"longitude" comment:"Degrees, east is positive."`
+	Altitude    int     `toml:"altitude" comment:"Metres."`
 }
 
 // State is the folder of sessions, counters and keys.
@@ -104,7 +110,7 @@ func Default() Config {
 	return Config{
 		Concentrator: Concentrator{Driver: DriverSX1302, Board: "semtech-corecell"},
 		DataAPI:      DataAPI{Listen: "127.0.0.1:8080"},
-		Region:       Region{Name: "EU868"},
+		Region:       Region{Name: "EU868", DutyCycle: true},
 		Network:      Network{NetID: "000000"},
 		State:        State{Dir: "/var/lib/gatewayd"},
 		Firmware:     Firmware{Dir: "/usr/lib/gatewayd/firmware"},
