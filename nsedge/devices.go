@@ -125,7 +125,7 @@ func (e *Edge) UpdateDevice(ctx context.Context, eui radio.EUI64, change func(*D
 	if !known {
 		return before, fmt.Errorf("update device %v: %w", eui, ErrUnknownDevice)
 	}
-	after := before
+	after := before.clone()
 	if err := change(&after); err != nil {
 		return before, err
 	}

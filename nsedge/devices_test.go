@@ -172,6 +172,16 @@ func TestNewCountersAndKeysBeginANewSession(t *testing.T) {
 		if err := update(func(d *Device) { d.CounterDown = 1 }); !errors.As(err, &r) || r.Field != "counter_down" {
 			t.Errorf("lowered: %v", err)
 		}
+		if err := update(func(d *Device) { d.Tags[0], *d.NwkSKey = "changed in place", Key{77} }); err != nil {
+			t.Error(err)
+		}
+		if got, err := b.edge.Device(b.Context(), n.eui); err != nil || *got.NwkSKey != (Key{77}) || got.Tags[0] != "changed in place" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		n.nwk = Key{77}
+		if c := n.exchange(); c != 0 && c < 6 {
+			t.Errorf("downlink counter %d", c)
+		}
 		if err := update(func(d *Device) { d.DevEUI[0]++ }); !errors.As(err, &r) || r.Field != "dev_eui" {
 			t.Errorf("renamed: %v", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gatewayd/radio"
@@ -148,10 +149,29 @@ func intern[S ~string](s S, known ...S) S {
 	return s
 }
 
+// clone copies the device with all that it points to.
+func (d *Device) clone() Device {
+	c := *d
+	c.Tags = slices.Clone(d.Tags)
+	c.AppKey, c.NwkKey = copied(d.AppKey), copied(d.NwkKey)
+	c.DevAddr, c.NwkSKey, c.AppSKey = copied(d.DevAddr), copied(d.NwkSKey), copied(d.AppSKey)
+	c.ADR.DataRate, c.ADR.TXPower = copied(d.ADR.DataRate), copied(d.ADR.TXPower)
+	c.Geolocation = copied(d.Geolocation)
+	return c
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}
+
 // snapshot is the device as the outside sees it: what was registered with
 // what its session knows.
 func (d *device) snapshot() Device {
-	p := *d.spec
+	p := d.spec.clone()
 	s := d.session()
 	if s == nil {
 		return p

@@ -16,7 +16,7 @@ const (
 // normalise fills in the defaults of a device, copies what the caller might
 // change later, and checks every field.
 func (e *Edge) normalise(d *Device) error {
-	d.Tags = slices.Clone(d.Tags)
+	*d = d.clone()
 	if d.Class == "" {
 		d.Class = "A"
 	}
