@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gatewayd/board"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/sx1302sim"
 )
@@ -186,4 +187,30 @@ func TestConcentratorThatFailsIsStartedAgain(t *testing.T) {
 			t.Errorf("%d starts", n)
 		}
 	})
+}
+
+// A panic anywhere in the daemon leaves the chip in reset, lest it goes on
+// transmitting alone.
+func TestPanicLeavesTheChipInReset(t *testing.T) {
+	hw, chip, err := board.Emulate(board.Emulation{Timing: &sx1302sim.Timing{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := false
+	hold := hw.Hold
+	hw.Hold = func() error { held = true; return hold() }
+	defer chip.Close()
+	d := &daemon{parts: parts{hardware: hw}}
+	func() {
+		defer func() {
+			if r := recover(); r != "broken" {
+				t.Errorf("recovered %v, the panic is not to be swallowed", r)
+			}
+		}()
+		defer d.holdOnPanic()
+		panic("broken")
+	}()
+	if !held {
+		t.Error("the chip is not in reset")
+	}
 }

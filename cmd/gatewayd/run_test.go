@@ -49,9 +49,9 @@ func (w *watched) String() string {
 
 // background runs a command line until stop is called, which returns its exit
 // code; it waits for the word in what the command writes.
-func background(t *testing.T, word string, args ...string) (out *watched, stop func() int) {
+func background(t *testing.T, word string, args ...string) (*watched, func() int) {
 	t.Helper()
-	out = watchFor(word)
+	out := watchFor(word)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan int, 1)
 	go func() { done <- execute(ctx, args, streams{strings.NewReader(""), out, out}) }()
@@ -131,7 +131,8 @@ format = "json"
 	if status, body := get(t, "http://"+api+"/api/v1.0/devices?access_token="+token); status != http.StatusOK || !strings.Contains(body, eui) {
 		t.Errorf("devices: %d %s", status, body)
 	}
-	if conn, err := net.Dial("tcp", medium); err != nil {
+	var dialer net.Dialer
+	if conn, err := dialer.DialContext(t.Context(), "tcp", medium); err != nil {
 		t.Errorf("the air is not served: %v", err)
 	} else {
 		conn.Close()
