@@ -13,6 +13,7 @@ import (
 type ledger struct {
 	bands []region.SubBand
 	spent [][]entry // by time
+	total []time.Duration
 }
 
 // entry is one transmission.
@@ -25,7 +26,7 @@ type entry struct {
 const dutyPeriod = time.Hour
 
 func newLedger(bands []region.SubBand) ledger {
-	return ledger{bands: bands, spent: make([][]entry, len(bands))}
+	return ledger{bands: bands, spent: make([][]entry, len(bands)), total: make([]time.Duration, len(bands))}
 }
 
 // band finds the sub-band of a carrier; a border belongs to the upper one.
@@ -53,10 +54,7 @@ func (l *ledger) check(s *slot, took time.Duration, ignore bool) (entry, error) 
 	}
 	budget := time.Duration(b.Duty * float64(dutyPeriod))
 	l.forget(en.band, s.start)
-	sum := took
-	for _, old := range l.spent[en.band] {
-		sum += old.took
-	}
+	sum := l.total[en.band] + took
 	if sum <= budget {
 		return en, nil
 	}
@@ -68,20 +66,14 @@ func (l *ledger) check(s *slot, took time.Duration, ignore bool) (entry, error) 
 		}
 	}
 	return en, fmt.Errorf("%w: sub-band %s (%.3f to %.3f MHz) allows %g %%, %v of %v are used, %v are wanted; free at %s", radio.ErrDutyCycle,
-		b.Name, b.From.MHz(), b.To.MHz(), b.Duty*100, l.used(en.band).Round(time.Millisecond), budget, took.Round(time.Millisecond), free.UTC().Format(time.RFC3339))
-}
-
-func (l *ledger) used(band int) (sum time.Duration) {
-	for _, en := range l.spent[band] {
-		sum += en.took
-	}
-	return sum
+		b.Name, b.From.MHz(), b.To.MHz(), b.Duty*100, l.total[en.band].Round(time.Millisecond), budget, took.Round(time.Millisecond), free.UTC().Format(time.RFC3339))
 }
 
 // forget drops entries that are more than an hour old.
 func (l *ledger) forget(band int, now time.Time) {
 	es := l.spent[band]
 	for len(es) > 0 && now.Sub(es[0].start) >= dutyPeriod {
+		l.total[band] -= es[0].took
 		es = es[1:]
 	}
 	l.spent[band] = es
@@ -90,6 +82,7 @@ func (l *ledger) forget(band int, now time.Time) {
 func (l *ledger) add(en entry) {
 	if en.band >= 0 {
 		l.spent[en.band] = append(l.spent[en.band], en)
+		l.total[en.band] += en.took
 	}
 }
 
@@ -102,6 +95,7 @@ func (l *ledger) cancel(en entry) {
 	for i := range es {
 		if es[i] == en {
 			l.spent[en.band] = append(es[:i:i], es[i+1:]...)
+			l.total[en.band] -= en.took
 			return
 		}
 	}

@@ -1,0 +1,56 @@
+package nsedge
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
+)
+
+func TestTheLedgerForgetsCancelsAndTellsWhenItIsFree(t *testing.T) {
+	l := newLedger([]region.SubBand{
+		{Name: "A", From: 100, To: 200, EIRP: 14, Duty: 0.01},
+		{Name: "B", From: 200, To: 300, EIRP: 14, Duty: 0.01, Free: 7},
+		{Name: "C", From: 300, To: 400, EIRP: 14, Duty: 1},
+	})
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := func(f radio.Hertz, p radio.DBm, after time.Duration) *slot {
+		return &slot{freq: f, power: p, start: start.Add(after)}
+	}
+	send := func(s *slot, took time.Duration) error {
+		en, err := l.check(s, took, false)
+		if err == nil {
+			l.add(en)
+		}
+		return err
+	}
+	for i := range 3 { // 1 % of an hour is 36 s
+		if err := send(at(150, 14, time.Duration(i)*time.Minute), 12*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := send(at(150, 14, 10*time.Minute), 13*time.Second)
+	if !errors.Is(err, radio.ErrDutyCycle) || !strings.Contains(err.Error(), "free at 2026-01-01T01:01:00Z") {
+		t.Errorf("13 s need the first two to be forgotten: %v", err)
+	}
+	if err := send(at(150, 14, time.Hour), 12*time.Second); err != nil {
+		t.Errorf("an hour later: %v", err)
+	}
+	last := l.spent[0][len(l.spent[0])-1]
+	l.cancel(last)
+	if err := send(at(150, 14, time.Hour), 12*time.Second); err != nil {
+		t.Errorf("after a cancellation: %v", err)
+	}
+	// A border belongs to the upper sub-band; weak and unlimited ones are free.
+	for range 10 {
+		if err := errors.Join(send(at(200, 7, 0), 30*time.Second), send(at(300, 14, 0), 30*time.Second), send(at(500, 14, 0), 30*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(l.spent[0]) != 3 || len(l.spent[1])+len(l.spent[2]) != 0 {
+		t.Errorf("accounts %v", l.spent)
+	}
+}
