@@ -38,8 +38,9 @@ func rules() map[string]rule {
 		"radio/air":              {ours: []string{"radio"}},
 		"concentrator":           {ours: []string{"radio", "radio/sx1250", "radio/sx125x", "radio/sx1261", "concentrator/reg"}, theirs: []string{"periph.io/x/conn/..."}},
 		"concentrator/reg":       {},
-		"concentrator/sx1302sim": {ours: []string{"radio", "radio/air", "concentrator/reg"}, theirs: []string{"periph.io/x/conn/..."}},
-		"board":                  {ours: []string{"radio", "concentrator", "concentrator/sx1302sim", "radio/air"}, theirs: []string{"periph.io/x/conn/...", "periph.io/x/host/..."}},
+		"concentrator/bridge":    {theirs: []string{"periph.io/x/conn/...", "golang.org/x/sys/..."}},
+		"concentrator/sx1302sim": {ours: []string{"radio", "radio/air", "concentrator/reg", "concentrator/bridge"}, theirs: []string{"periph.io/x/conn/..."}},
+		"board":                  {ours: []string{"radio", "concentrator", "concentrator/bridge", "concentrator/sx1302sim", "radio/air"}, theirs: []string{"periph.io/x/conn/...", "periph.io/x/host/..."}},
 		"nsedge":                 {ours: []string{"radio", "nsedge/..."}, theirs: []string{"github.com/brocaar/lorawan/..."}},
 		"nsedge/store":           {ours: []string{"radio"}, theirs: []string{"go.etcd.io/bbolt/..."}},
 		"nsedge/region":          {ours: []string{"radio"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
@@ -53,7 +54,7 @@ func rules() map[string]rule {
 func only() map[string][]string {
 	return map[string][]string{
 		"periph.io/x/host/...":           {"board"},
-		"periph.io/x/conn/...":           {"board", "concentrator", "concentrator/sx1302sim", "cmd/gatewayd"},
+		"periph.io/x/conn/...":           {"board", "concentrator", "concentrator/bridge", "concentrator/sx1302sim", "cmd/gatewayd"},
 		"go.etcd.io/bbolt/...":           {"nsedge/store"},
 		"github.com/brocaar/lorawan/...": {"nsedge", "nsedge/region", "nsedge/enddevice"},
 		"github.com/gorilla/websocket":   {"dataapi", "cmd/gatewayd"},

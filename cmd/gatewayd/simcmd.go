@@ -21,27 +21,32 @@ import (
 
 // simOptions are the flags of sim.
 type simOptions struct {
-	socket string
-	air    string
-	model  string
-	eui    string
-	seed   uint64
-	lax    bool
-	quick  bool
+	socket  string
+	usb     bool
+	usbLink string
+	air     string
+	model   string
+	eui     string
+	seed    uint64
+	lax     bool
+	quick   bool
 }
 
 func newSim(std streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "sim --spi-socket PATH",
+		Use:   "sim {--spi-socket PATH | --usb-pty}",
 		Short: "Serve the simulated chip alone, for any program that drives one",
 		Long: `Serves a simulated SX1302 or SX1303 on a unix socket that carries chip-select
 frames: a request is a 32-bit big-endian length and that many bytes clocked out, the
-response is as many bytes clocked in. Its antenna is in a simulated medium, which
-other programs reach by the air protocol.`,
+response is as many bytes clocked in. Or on a USB card: behind a pseudo terminal that
+speaks as the card's microcontroller does on /dev/ttyACM0. Its antenna is in a
+simulated medium, which other programs reach by the air protocol.`,
 		Args: exactly(0, ""),
 	}
 	var o simOptions
-	cmd.Flags().StringVar(&o.socket, "spi-socket", "", "unix socket `PATH` to serve the chip on (required)")
+	cmd.Flags().StringVar(&o.socket, "spi-socket", "", "unix socket `PATH` to serve the chip on")
+	cmd.Flags().BoolVar(&o.usb, "usb-pty", false, "serve it as a USB card on a new pseudo terminal, whose path is printed")
+	cmd.Flags().StringVar(&o.usbLink, "usb-link", "", "as --usb-pty, with a symbolic link at `PATH` to the pseudo terminal")
 	cmd.Flags().StringVar(&o.air, "air", "127.0.0.1:7707", "where the air protocol listens: HOST:PORT, unix:PATH or off")
 	cmd.Flags().StringVar(&o.model, "model", "sx1302", "sx1302 or sx1303")
 	cmd.Flags().StringVar(&o.eui, "eui", "", "the chip's EUI, 16 hex digits")
@@ -53,19 +58,16 @@ other programs reach by the air protocol.`,
 }
 
 func runSim(cmd *cobra.Command, std streams, o simOptions) error {
-	if o.socket == "" {
-		return usagef(cmd, "--spi-socket is wanted: the path of the socket to serve the chip on")
-	}
 	emulation, err := o.emulation(cmd)
 	if err != nil {
 		return err
 	}
 	emulation.Log = slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	socket, err := listen("--spi-socket", "unix:"+strings.TrimPrefix(o.socket, "unix:"))
+	host, err := o.host(cmd)
 	if err != nil {
 		return err
 	}
-	defer socket.Close()
+	defer host.close()
 	var medium net.Listener
 	if o.air != "off" {
 		if medium, err = listen("--air", o.air); err != nil {
@@ -77,8 +79,8 @@ func runSim(cmd *cobra.Command, std streams, o simOptions) error {
 	if err != nil {
 		return err
 	}
-	printSim(std, o, medium)
-	return errors.Join(serveSim(cmd.Context(), hw, chip, socket, medium, emulation.Log), hw.Close())
+	printSim(std, o, host, medium)
+	return errors.Join(serveSim(cmd.Context(), hw, chip, host, medium, emulation.Log), hw.Close())
 }
 
 // emulation makes the chip's description of the flags.
@@ -112,10 +114,10 @@ func (o simOptions) emulation(cmd *cobra.Command) (board.Emulation, error) {
 	return e, nil
 }
 
-func printSim(std streams, o simOptions, medium net.Listener) {
-	fmt.Fprintf(std.out, "simulated %s on %s\n", strings.ToUpper(o.model), o.socket)
-	fmt.Fprintf(std.out, "  gatewayd:        spi = \"unix:%s\" in [concentrator]\n", absolute(o.socket))
-	fmt.Fprintf(std.out, "  other programs:  connect their spidev to that socket (docs/sim.md)\n")
+func printSim(std streams, o simOptions, host simHost, medium net.Listener) {
+	fmt.Fprintf(std.out, "simulated %s on %s\n", strings.ToUpper(o.model), host.place)
+	fmt.Fprintf(std.out, "  gatewayd:        spi = %q in [concentrator]\n", host.spi)
+	fmt.Fprintf(std.out, "  other programs:  %s\n", host.other)
 	if medium != nil {
 		fmt.Fprintf(std.out, "  the air:         %s, newline-delimited JSON (docs/air.md)\n", medium.Addr())
 	}
@@ -134,9 +136,9 @@ func absolute(path string) string {
 }
 
 // serveSim serves the chip and the medium until ctx ends.
-func serveSim(ctx context.Context, hw *board.Hardware, chip *sx1302sim.Chip, socket, medium net.Listener, log *slog.Logger) error {
+func serveSim(ctx context.Context, hw *board.Hardware, chip *sx1302sim.Chip, host simHost, medium net.Listener, log *slog.Logger) error {
 	group, inner := errgroup.WithContext(ctx)
-	group.Go(func() error { return chip.Serve(inner, socket) })
+	group.Go(func() error { return host.serve(inner, chip) })
 	if medium != nil {
 		group.Go(func() error { return air.Serve(inner, medium, hw.Medium, log) })
 	}

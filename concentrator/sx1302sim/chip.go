@@ -152,6 +152,15 @@ func (c *Chip) SetReset(asserted bool) {
 	c.release()
 }
 
+// cutPower takes the supply away; the reset pin is asserted meanwhile.
+func (c *Chip) cutPower() {
+	c.mu.Lock()
+	c.tick()
+	c.losePower()
+	c.inReset = true
+	c.release()
+}
+
 // Close ends all transfers and transmissions and leaves the medium.
 func (c *Chip) Close() {
 	c.mu.Lock()

@@ -1,7 +1,7 @@
 // Package sx1302sim is an SX1302 or SX1303 concentrator seen from its pins: a
 // periph spi.Port below, an antenna in the simulated air above. A driver
 // can't tell it from the chip, and neither can the vendor's own programs
-// (through [Chip.Serve]).
+// (through [Chip.Serve] and [Chip.ServeUSB]).
 //
 //	spi.go        frames on the bus, the port       radio.go, sx1250.go, sx125x.go  the radios behind it
 //	registers.go  what a register byte does         counter.go                      the 32 MHz counter and PPS
@@ -9,6 +9,7 @@
 //	receive.go    channels, modems, demodulators    fifo.go, packet.go, delay.go    the receive buffer, its packets, their stamps
 //	transmit.go   triggers, states, the way out     modulator.go                    registers back into a frame
 //	faults.go     misbehaviour on demand            socket.go, trace.go             the chip-select socket, bus traces
+//	usb.go        a USB card's microcontroller in front of the chip
 //
 // # What is exact
 //

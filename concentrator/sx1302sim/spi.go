@@ -129,9 +129,13 @@ func (b *bus) joined(packets []spi.Packet) error {
 	return nil
 }
 
-// transfer carries one frame: it lasts what the timing says, then takes
-// effect. r is nil or as long as w.
-func (c *Chip) transfer(w, r []byte) error {
+// transfer carries one frame from a spidev: it lasts what the timing says,
+// then takes effect. r is nil or as long as w.
+func (c *Chip) transfer(w, r []byte) error { return c.carry(w, r, maxFrame) }
+
+// carry is transfer for any host; limit is the longest frame that it is able
+// to make.
+func (c *Chip) carry(w, r []byte, limit int) error {
 	c.bus <- struct{}{}
 	defer func() { <-c.bus }()
 	fails, dies, answer := c.faults.transfer()
@@ -156,7 +160,7 @@ func (c *Chip) transfer(w, r []byte) error {
 		}
 		r = c.scratch[:len(w)]
 	}
-	c.exchange(w, r, answer)
+	c.exchange(w, r, answer, limit)
 	if c.trace != nil {
 		c.writeTrace(w, r)
 	}
@@ -167,11 +171,11 @@ func (c *Chip) transfer(w, r []byte) error {
 }
 
 // exchange decides who answers a frame.
-func (c *Chip) exchange(w, r []byte, answer Answer) {
+func (c *Chip) exchange(w, r []byte, answer Answer, limit int) {
 	clear(r)
 	switch {
-	case len(w) > maxFrame:
-		c.violation("transfer of %d bytes; at most %d are possible", len(w), maxFrame)
+	case len(w) > limit:
+		c.violation("transfer of %d bytes; at most %d are possible", len(w), limit)
 	case answer == AnswerOnes:
 		for i := range r {
 			r[i] = 0xFF
