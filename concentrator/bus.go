@@ -39,6 +39,10 @@ type bus struct {
 	tx    [maxFrame]byte
 	rx    [maxFrame]byte
 
+	grouping   bool         // frames can travel together: group.go
+	collecting bool         // and now they do
+	group      []spi.Packet // written, not sent
+
 	frames, bytes, retries, failures atomic.Uint64
 	overhead                         atomic.Int64 // ns per frame, smoothed
 }
@@ -63,29 +67,48 @@ func newBus(port spi.Port, hz int64) (*bus, error) {
 		return nil, fmt.Errorf("%v carries only %d bytes a transfer; at least 64 are needed", port, b.limit)
 	}
 	b.overhead.Store(int64(overheadGuess))
+	if b.grouping = groups(c); b.grouping {
+		b.overhead.Store(int64(groupOverheadGuess))
+	}
 	return b, nil
 }
 
 // transfer clocks out the first n bytes of b.tx and returns what came in.
 func (b *bus) transfer(n int) ([]byte, error) {
+	err := b.exchange(1, n, func() error { return b.conn.Tx(b.tx[:n], b.rx[:n]) })
+	if err != nil {
+		return nil, err
+	}
+	return b.rx[:n], nil
+}
+
+// exchange lets do carry frames with n bytes in all, counts and times them.
+func (b *bus) exchange(frames, n int, do func() error) error {
 	begin := time.Now()
-	err := b.conn.Tx(b.tx[:n], b.rx[:n])
-	b.frames.Add(1)
+	err := do()
+	b.frames.Add(uint64(frames))
 	b.bytes.Add(uint64(n))
 	if err != nil {
 		b.failures.Add(1)
-		return nil, fmt.Errorf("%w: %w", ErrTransfer, err)
+		return fmt.Errorf("%w: %w", ErrTransfer, err)
+	}
+	most := overheadMax
+	if b.grouping {
+		most = groupOverheadMax
 	}
 	extra := time.Since(begin) - b.clocked(n)
-	extra = min(max(extra, 0), overheadMax)
+	extra = min(max(extra, 0), most)
 	old := b.overhead.Load()
 	b.overhead.Store(old + (int64(extra)-old)/32)
-	return b.rx[:n], nil
+	return nil
 }
 
 // repeat is transfer with a second try: right for frames that do no harm
 // twice, which is all but reads of the receive buffer.
 func (b *bus) repeat(n int) ([]byte, error) {
+	if err := b.send(); err != nil { // what was written before
+		return nil, err
+	}
 	r, err := b.transfer(n)
 	if err == nil {
 		return r, nil
@@ -101,16 +124,29 @@ func (b *bus) clocked(n int) time.Duration {
 
 // cost estimates how long a number of frames with bytes in all take.
 func (b *bus) cost(frames, bytes int) time.Duration {
+	if b.grouping {
+		frames = (frames + groupShare - 1) / groupShare
+	}
 	return time.Duration(frames)*time.Duration(b.overhead.Load()) + b.clocked(bytes)
 }
 
 // write sends data to consecutive addresses of the chip.
 func (b *bus) write(a reg.Addr, data []byte) error {
+	return b.together(func() error { return b.writeFrames(a, data) })
+}
+
+func (b *bus) writeFrames(a reg.Addr, data []byte) error {
 	for len(data) > 0 {
 		n := min(len(data), chunk, b.limit-writeHeader)
 		b.tx[0], b.tx[1], b.tx[2] = targetChip, writeFlag|byte(a>>8), byte(a)
 		copy(b.tx[writeHeader:], data[:n])
-		if _, err := b.repeat(writeHeader + n); err != nil {
+		var err error
+		if b.collecting {
+			err = b.collect(writeHeader + n)
+		} else {
+			_, err = b.repeat(writeHeader + n)
+		}
+		if err != nil {
 			return fmt.Errorf("write %d bytes at 0x%04X: %w", n, uint16(a), err)
 		}
 		a += reg.Addr(n)

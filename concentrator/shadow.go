@@ -101,6 +101,24 @@ func (s *shadow) get(f reg.Field) byte { return f.Get(s.values[int(f.Addr())-reg
 // flush writes all changed bytes in order of address.
 func (s *shadow) flush() error {
 	defer s.clean()
+	err := s.bus.together(s.flushBursts)
+	if err != nil {
+		s.distrust(s.first, s.last+1)
+	}
+	return err
+}
+
+// together lets the frames of several flushes travel together where the bus
+// is able to; after an error nothing is known of the registers.
+func (s *shadow) together(f func() error) error {
+	err := s.bus.together(f)
+	if err != nil {
+		s.distrust(0, len(s.states))
+	}
+	return err
+}
+
+func (s *shadow) flushBursts() error {
 	for from := s.first; from <= s.last; {
 		if s.states[from]&dirty == 0 {
 			from++
@@ -108,7 +126,6 @@ func (s *shadow) flush() error {
 		}
 		to := s.burst(from)
 		if err := s.bus.write(reg.Addr(from+registersFrom), s.values[from:to]); err != nil {
-			s.distrust(from, s.last+1)
 			return err
 		}
 		for i := from; i < to; i++ {

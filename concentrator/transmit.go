@@ -267,6 +267,10 @@ func (s *session) clearTrigger(chain int) error {
 
 // writeTrigger writes payload, trigger time and trigger.
 func (s *session) writeTrigger(t *transmission) error {
+	return s.drv.regs.together(func() error { return s.writeTriggerFrames(t) })
+}
+
+func (s *session) writeTriggerFrames(t *transmission) error {
 	r := s.drv.regs
 	payload, buffer := t.d.Payload, reg.TXBuffer0
 	if t.chain == 1 {
