@@ -121,7 +121,7 @@ dir = %q
 
 // start runs the daemon until it says that it is ready.
 func (d *daemon) start(ctx context.Context) error {
-	d.cmd = exec.Command(d.bin, d.args...) //nolint:noctx // it is killed by the test, not by a context
+	d.cmd = exec.Command(d.bin, d.args...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	if err := d.cmd.Start(); err != nil {
 		return err
