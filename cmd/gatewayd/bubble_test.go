@@ -50,6 +50,7 @@ type setup struct {
 	spiHz  int // 0: 8 MHz
 	lab    bool
 	change func(*config.Config)
+	log    *slog.Logger
 }
 
 // inBubble runs f in a world whose daemon is ready.
@@ -93,6 +94,9 @@ func newWorld(t *testing.T, s setup) *world {
 	if s.spiHz == 0 {
 		s.spiHz = 8_000_000
 	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	w := &world{t: t, cfg: config.Default(), api: inproc.Listen()}
 	w.cfg.Concentrator.Driver = config.DriverEmulated
 	w.cfg.Region.DutyCycle = !s.lab
@@ -112,7 +116,7 @@ func newWorld(t *testing.T, s setup) *world {
 	w.must(err)
 	w.parts = parts{
 		hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: w.api,
-		dial: w.api.Dial, log: slog.New(slog.DiscardHandler),
+		dial: w.api.Dial, log: s.log,
 	}
 	return w
 }

@@ -19,6 +19,7 @@ func radioConfig(hw *board.Hardware, reg *region.Region) (concentrator.Config, e
 		ClockSource: hw.Board.ClockSource,
 		Reset:       hw.Reset,
 		HoldReset:   hw.Hold,
+		Temperature: hw.Temperature,
 		SPIHz:       int64(hw.Board.SPIClock / physic.Hertz),
 	}
 	for i := range cfg.Radios {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 
 	"github.com/spf13/cobra"
 	"periph.io/x/conn/v3/physic"
@@ -69,11 +70,24 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 	}
 	defer d.holdOnPanic()
 	log.Info("starting", "version", version, "driver", cfg.Concentrator.Driver, "board", p.hardware.Board.Name, "region", cfg.Region.Name)
+	if exposed(cfg.DataAPI) {
+		log.Warn("the data api is open to the network without TLS: keys and payloads can be read on the way; set dataapi.tls_cert and dataapi.tls_key", "listen", cfg.DataAPI.Listen)
+	}
 	err = d.Run(ctx)
 	if err == nil {
 		log.Info("stopped")
 	}
 	return err
+}
+
+// exposed tells whether others than this machine reach the API in the clear.
+func exposed(c config.DataAPI) bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil || c.TLSCert != "" || host == "localhost" {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return ip == nil || !ip.IsLoopback()
 }
 
 // openRadio opens the board and the firmware that goes with it.
