@@ -107,11 +107,13 @@ func (m *agc) answer(c *Chip, b0, b1, b2 byte) {
 	c.file.set(reg.AGCMCUMailBoxRdDataByte2.Addr(), b2)
 }
 
-// attempted raises the status that listen before talk shows for a chain.
-func (m *agc) attempted(c *Chip, chain int) {
+// attempted raises the status that listen before talk shows for a chain: bit
+// 0 or 1 when its trigger has fired, and 6 or 7 when it was not allowed to
+// send.
+func (m *agc) attempted(c *Chip, chain int, allowed bool) {
 	if m.lbt && m.ready() {
 		a := reg.AGCMCUAGCStatus.Addr()
-		c.file.set(a, c.file.at(a)|1<<chain)
+		c.file.set(a, c.file.at(a)|1<<chain|bit(!allowed)<<(6+chain))
 	}
 }
 

@@ -311,25 +311,6 @@ func TestAGCInsistsOnItsOrder(t *testing.T) {
 	})
 }
 
-// FACTS: with listen before talk, status bit 0 tells of an attempt on chain
-// 0; mailbox byte 0 = 0xFF takes it back.
-func TestListenBeforeTalkShowsTheAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := started(t, Config{})
-		c.agc.lbt = true
-		h := host{t, c}
-		h.settings(0, sf7, 868_100_000, []byte{1})
-		h.put(reg.TXTrigImmediate.Addr(), trigImmediate)
-		if s := h.get(reg.AGCMCUAGCStatus.Addr(), 1)[0]; s != 1 {
-			t.Errorf("status %d after an attempt, want 1", s)
-		}
-		h.put(reg.AGCMCUMailBoxWrDataByte0.Addr(), 0xFF)
-		if s := h.get(reg.AGCMCUAGCStatus.Addr(), 1)[0]; s != 0 {
-			t.Errorf("status %d after the acknowledgement, want 0", s)
-		}
-	})
-}
-
 func TestRadiosBelongToTheAGCAfterStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := started(t, Config{Violation: func(error) {}})

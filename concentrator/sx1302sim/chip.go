@@ -48,6 +48,7 @@ type Config struct {
 	RSSIOffset   radio.DBm // what the board adds to raw RSSI; 0 means -215.4
 	// TXPower tells what a power word (register AGC_TX_PWR) of a chain gives
 	// at the antenna; nil means PowerOf for the radio's kind.
+	SX1261Offset radio.DBm // what the SX1261 reads too low on this board
 	TXPower func(chain int, word byte) radio.DBm
 
 	Faults    *Faults      // nil: well behaved
@@ -84,6 +85,8 @@ type Chip struct {
 	radios  [2]frontEnd
 	tx      [2]transmitter
 	buffers [2][reg.TXBufferSize]byte
+	sx1261  sx1261
+	ears    []signal
 	fifo    fifo
 	rx      receiver
 	pps     int64 // ticks at the last PPS that was latched
@@ -203,6 +206,7 @@ func (c *Chip) reset() {
 	}
 }
 
+	c.sx1261.reset()
 // losePower is reset and the loss of the memories.
 func (c *Chip) losePower() {
 	c.reset()

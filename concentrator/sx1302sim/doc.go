@@ -1,13 +1,14 @@
 // Package sx1302sim is an SX1302 or SX1303 concentrator seen from its pins: a
 // periph spi.Port below, an antenna in the simulated air above. A driver
 // can't tell it from the chip, and neither can the vendor's own programs
-// (through [Chip.Serve] and [Chip.ServeUSB]).
+// (through [Chip.Serve], [Chip.ServeSX1261] and [Chip.ServeUSB]).
 //
 //	spi.go        frames on the bus, the port       radio.go, sx1250.go, sx125x.go  the radios behind it
 //	registers.go  what a register byte does         counter.go                      the 32 MHz counter and PPS
 //	mcu.go        program memory, load, start       agc.go, calibration.go, arb.go  what the firmware answers
 //	receive.go    channels, modems, demodulators    fifo.go, packet.go, delay.go    the receive buffer, its packets, their stamps
 //	transmit.go   triggers, states, the way out     modulator.go                    registers back into a frame
+//	sx1261.go     the companion radio, its port     scan.go, ears.go                what it hears, what that means for the AGC
 //	faults.go     misbehaviour on demand            socket.go, trace.go             the chip-select socket, bus traces
 //	usb.go        a USB card's microcontroller in front of the chip
 //
@@ -31,7 +32,7 @@
 // Execution of MCU instructions (the firmware's answers are known, its code
 // isn't run), analogue behaviour (gains, calibration results, crystal drift),
 // low-level receiver settings (correlator thresholds, timing loops), carrier
-// transmissions on the air, fine timestamp metrics, page register effects, capture RAM, SX1261.
+// transmissions on the air, fine timestamp metrics, page register effects, capture RAM.
 //
 // Sources: Semtech's SX1302 data sheet and public register map; behaviour
 // recorded from the vendor's library (testdata/README.md). A radio gives the

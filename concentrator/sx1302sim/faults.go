@@ -42,6 +42,8 @@ type Misbehaviour struct {
 
 	RadioErrors [2]uint16 // device errors of SX1250 radios
 	ResetBroken bool      // the reset pin isn't connected
+
+	SX1261 SX1261Misbehaviour
 }
 
 // Faults makes a chip misbehave. The zero value does not; Set may be called

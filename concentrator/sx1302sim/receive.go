@@ -53,6 +53,7 @@ func (l listener) Began(r air.Reception) {
 	c.mu.Lock()
 	defer c.release()
 	c.tick()
+	c.hear(r)
 	if !c.receives() {
 		return
 	}
@@ -75,6 +76,7 @@ func (l listener) Ended(r air.Reception) {
 	c.mu.Lock()
 	defer c.release()
 	c.tick()
+	c.heard(r)
 	slots := c.rx.slots[r.ID]
 	delete(c.rx.slots, r.ID)
 	for _, s := range slots {

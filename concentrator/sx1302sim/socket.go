@@ -30,6 +30,10 @@ var errMalformed = errors.New("not a chip-select frame")
 // 16 clients share the bus, a transfer at a time. Violations are counted and
 // reported as for the port, but the client gets its answer. Serve closes l.
 func (c *Chip) Serve(ctx context.Context, l net.Listener) error {
+	return c.serve(ctx, l, c.transfer)
+}
+
+func (c *Chip) serve(ctx context.Context, l net.Listener, transfer func(w, r []byte) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(ctx, func() { l.Close() })
@@ -56,7 +60,7 @@ func (c *Chip) Serve(ctx context.Context, l net.Listener) error {
 			defer func() { <-places }()
 			defer context.AfterFunc(ctx, func() { conn.Close() })()
 			defer conn.Close()
-			if err := c.client(conn); err != nil && ctx.Err() == nil {
+			if err := c.client(conn, transfer); err != nil && ctx.Err() == nil {
 				c.log.Warn("SPI socket client disconnected", "err", err)
 			}
 		})
@@ -64,7 +68,7 @@ func (c *Chip) Serve(ctx context.Context, l net.Listener) error {
 }
 
 // client serves one connection until it ends; nil if it ended between frames.
-func (c *Chip) client(conn net.Conn) error {
+func (c *Chip) client(conn net.Conn, transfer func(w, r []byte) error) error {
 	var w, r []byte
 	for {
 		var err error
@@ -75,7 +79,7 @@ func (c *Chip) client(conn net.Conn) error {
 			r = make([]byte, cap(w))
 		}
 		r = r[:len(w)]
-		if err := c.transfer(w, r); errors.Is(err, ErrTransfer) || errors.Is(err, ErrClosed) {
+		if err := transfer(w, r); errors.Is(err, ErrTransfer) || errors.Is(err, ErrClosed) {
 			return err
 		}
 		if err := conn.SetWriteDeadline(time.Now().Add(socketPatience)); err != nil {

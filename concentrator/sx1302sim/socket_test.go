@@ -166,7 +166,7 @@ func FuzzSocket(f *testing.F) {
 			want, rest = want+n, rest[4+n:]
 		}
 		p := &pipe{in: bytes.NewReader(b)}
-		err = c.client(p)
+		err = c.client(p, c.transfer)
 		if p.out != want {
 			t.Errorf("%d bytes answered, want %d (%v)", p.out, want, err)
 		}

@@ -130,6 +130,12 @@ func (t *transmitter) begin(c *Chip) {
 		c.violation("transmission can't start: %w", err)
 		return
 	}
+	allowed := !c.agc.lbt || c.sx1261.allows(c, t.fires)
+	c.agc.attempted(c, t.chain, allowed)
+	if !allowed {
+		t.state = txFree
+		return
+	}
 	t.state, t.carrier, t.id = txEmits, carrier, 0
 	if carrier {
 		return
@@ -155,9 +161,6 @@ func (t *transmitter) radiate(c *Chip, f air.Frame, at radio.Instant, power radi
 		t.id = sent.ID
 	case t.serial != serial: // stopped in the meantime
 		c.later(func() { c.station.Abort(sent.ID) })
-	}
-	if err == nil {
-		c.agc.attempted(c, t.chain)
 	}
 }
 
