@@ -46,9 +46,9 @@ type Config struct {
 
 	CounterStart uint32    // the 32 MHz counter when air time is 0
 	RSSIOffset   radio.DBm // what the board adds to raw RSSI; 0 means -215.4
+	SX1261Offset radio.DBm // what the SX1261 reads too low on this board
 	// TXPower tells what a power word (register AGC_TX_PWR) of a chain gives
 	// at the antenna; nil means PowerOf for the radio's kind.
-	SX1261Offset radio.DBm // what the SX1261 reads too low on this board
 	TXPower func(chain int, word byte) radio.DBm
 
 	Faults    *Faults      // nil: well behaved
@@ -83,10 +83,10 @@ type Chip struct {
 	agc     agc
 	arb     arb
 	radios  [2]frontEnd
-	tx      [2]transmitter
-	buffers [2][reg.TXBufferSize]byte
 	sx1261  sx1261
 	ears    []signal
+	tx      [2]transmitter
+	buffers [2][reg.TXBufferSize]byte
 	fifo    fifo
 	rx      receiver
 	pps     int64 // ticks at the last PPS that was latched
@@ -204,9 +204,9 @@ func (c *Chip) reset() {
 	for i := range c.radios {
 		c.radios[i].power(false)
 	}
+	c.sx1261.reset()
 }
 
-	c.sx1261.reset()
 // losePower is reset and the loss of the memories.
 func (c *Chip) losePower() {
 	c.reset()
