@@ -65,10 +65,9 @@ func (s *Server) admit(r *http.Request, query parameters) (*subscriber, error) {
 		return nil, errCrossOrigin
 	}
 	if !cred.key.MayConnect() {
-		return nil, &problem{http.StatusForbidden, codeForbidden, "access_token",
-			"access_token: this key lacks the right data; make one with: gatewayd key create --rights data"}
+		return nil, errNoData
 	}
-	req, err := parseRequest(query)
+	req, err := s.parseRequest(query)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +75,15 @@ func (s *Server) admit(r *http.Request, query parameters) (*subscriber, error) {
 		server: s, keyID: cred.key.ID, local: cred.local, filter: req.filter, shape: req.shape, opened: time.Now(),
 		queue: make(chan *frame, s.cfg.Queue), gone: make(chan struct{}), done: make(chan struct{}),
 	}
-	return c, s.register(c)
+	if err := s.register(c); err != nil {
+		return nil, err
+	}
+	c.replay = s.history.replayOf(&req, c.since)
+	return c, nil
 }
+
+var errNoData = &problem{http.StatusForbidden, codeForbidden, "access_token",
+	"access_token: this key lacks the right data; make one with: gatewayd key create --rights data"}
 
 // register takes a place for a connection.
 func (s *Server) register(c *subscriber) error {
@@ -92,6 +98,7 @@ func (s *Server) register(c *subscriber) error {
 	s.lastID++
 	c.id = s.lastID
 	c.log = s.log.With(slog.Uint64("connection", c.id))
+	c.since = s.history.newest()
 	s.subscribers[c] = struct{}{}
 	s.open.Add(1)
 	return nil

@@ -12,7 +12,9 @@
 //     into [nsedge.Answer] values, and a writer with a bounded queue. A reader
 //     that falls behind is closed with 1013 and is never waited for.
 //   - [Keys] are the access tokens with their rights; only hashes are kept.
-//   - The rest are REST resources: devices, keys, organisations.
+//   - A history remembers the last events, bounded in age and bytes; a replay
+//     is a walk through it that a connection's writer does between new messages.
+//   - The rest are REST resources: devices, keys, filters, organisations.
 //
 // Files are named for the concept they hold: query.go (what a client may ask
 // for when it connects), filter.go, envelope.go and encode_*.go (events to

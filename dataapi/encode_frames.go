@@ -19,7 +19,7 @@ func (e *encoder) uplink(w *writer, ev *nsedge.UplinkEvent, s shape) {
 	w.base64("encrypted_payload", ev.Encrypted)
 	w.bool("duplicate", ev.Duplicate)
 	if s&withRadio != 0 {
-		e.radio(w, ev.Gateway, ev.Radio, false)
+		e.radio(w, ev.Gateway, ev.Radio, s, false)
 	}
 	if s&withLoRa != 0 {
 		encodeFrame(w, ev.Frame, false)
@@ -35,7 +35,7 @@ func (e *encoder) downlink(w *writer, ev *nsedge.DownlinkEvent, s shape) {
 	w.base64("encrypted_payload", ev.Encrypted)
 	encodeTiming(w, ev.Timing)
 	if s&withRadio != 0 {
-		e.radio(w, ev.Gateway, ev.Radio, true)
+		e.radio(w, ev.Gateway, ev.Radio, s, true)
 	}
 	if s&withLoRa != 0 {
 		encodeFrame(w, ev.Frame, true)
@@ -46,7 +46,7 @@ func (e *encoder) downlink(w *writer, ev *nsedge.DownlinkEvent, s shape) {
 func plaintextKnown(payload, encrypted []byte) bool { return payload != nil || len(encrypted) == 0 }
 
 // radio writes params.radio. Levels are rounded: clients decode integers.
-func (e *encoder) radio(w *writer, gateway radio.EUI64, r nsedge.RadioInfo, down bool) {
+func (e *encoder) radio(w *writer, gateway radio.EUI64, r nsedge.RadioInfo, s shape, down bool) {
 	w.open("radio")
 	w.millionths("freq", int64(r.Freq))
 	if r.DataRate >= 0 {
@@ -61,7 +61,7 @@ func (e *encoder) radio(w *writer, gateway radio.EUI64, r nsedge.RadioInfo, down
 	if down {
 		w.text("datr", shortDataRate(r.Mod))
 	}
-	encodeModulation(w, r.Mod, r.Inverted, down)
+	encodeModulation(w, r, s, down)
 	w.open("hardware")
 	w.int("tmst", int64(r.Tmst))
 	w.int("channel", int64(r.IFChain))
@@ -97,20 +97,33 @@ func crcStatus(c radio.CRC) int64 {
 	return 0
 }
 
-func encodeModulation(w *writer, mod radio.Modulation, inverted, down bool) {
+// Numbers of the modulations in very old messages.
+const (
+	numberOfLoRa = 0
+	numberOfFSK  = 1
+)
+
+func encodeModulation(w *writer, r nsedge.RadioInfo, s shape, down bool) {
+	kind := func(text string, number int64) {
+		if s&withNumbers != 0 {
+			w.int("type", number)
+		} else {
+			w.text("type", text)
+		}
+	}
 	w.open("modulation")
-	switch m := mod.(type) {
+	switch m := r.Mod.(type) {
 	case radio.LoRa:
-		w.text("type", "LORA")
+		kind("LORA", numberOfLoRa)
 		w.int("bandwidth", int64(m.Bandwidth))
 		w.int("spreading", int64(m.SF))
 		w.text("coderate", "4/"+strconv.Itoa(int(m.Rate())+4))
 	case radio.FSK:
-		w.text("type", "FSK")
+		kind("FSK", numberOfFSK)
 		w.int("bitrate", int64(m.BitRate))
 	}
 	if down {
-		w.bool("inverted", inverted)
+		w.bool("inverted", r.Inverted)
 	}
 	w.end()
 }

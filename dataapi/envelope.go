@@ -23,9 +23,23 @@ type shape uint8
 const (
 	withRadio shape = 1 << iota
 	withLoRa
+	withNumbers // modulation.type as a number, as very old messages had it
 
-	shapes = 4
+	shapes = 8
+
+	replayed shape = 8 // not of live messages: sets meta.history
 )
+
+// of is the shape that counts for messages of a type: most have just one.
+func (s shape) of(k kind) shape {
+	switch {
+	case k&(uplink|downlink) == 0:
+		return s & replayed
+	case s&withRadio == 0:
+		return s &^ withNumbers
+	}
+	return s
+}
 
 // Position of a gateway.
 type Position struct {
@@ -47,7 +61,7 @@ func (e *encoder) event(ev nsedge.Event, id packetID, s shape) []byte {
 	w := &writer{b: make([]byte, 0, 1024)}
 	w.begin()
 	w.text("type", kindOf(ev).String())
-	e.meta(w, ev, id)
+	e.meta(w, ev, id, s)
 	w.open("params")
 	switch ev := ev.(type) {
 	case *nsedge.UplinkEvent:
@@ -72,7 +86,7 @@ func (e *encoder) event(ev nsedge.Event, id packetID, s shape) []byte {
 
 // meta of a message that is tied to no device holds just the time, and the
 // packet hash if one was named.
-func (e *encoder) meta(w *writer, ev nsedge.Event, id packetID) {
+func (e *encoder) meta(w *writer, ev nsedge.Event, id packetID, s shape) {
 	m := *ev.About()
 	if join, ok := ev.(*nsedge.JoinRequest); ok {
 		m.DevAddr = join.DevAddr
@@ -103,6 +117,9 @@ func (e *encoder) meta(w *writer, ev nsedge.Event, id packetID) {
 		w.hex("packet_hash", m.PacketHash[:])
 	}
 	w.unix("time", m.Time)
+	if s&replayed != 0 {
+		w.bool("history", true)
+	}
 	w.end()
 }
 

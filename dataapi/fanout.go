@@ -67,21 +67,17 @@ type frame = websocket.PreparedMessage
 func (s *Server) deliver(ev nsedge.Event) {
 	k := kindOf(ev)
 	var frames [shapes]*frame
+	var id packetID
+	_, _ = rand.Read(id[:]) // never fails
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var id packetID
+	s.history.record(k, ev, id) // under the lock: who registers hears it either as past or as new
 	for c := range s.subscribers {
 		if !c.filter.match(k, ev) {
 			continue
 		}
-		shape := c.shape
-		if k&(uplink|downlink) == 0 {
-			shape = 0 // it makes no difference
-		}
+		shape := c.shape.of(k)
 		if frames[shape] == nil {
-			if id == (packetID{}) {
-				_, _ = rand.Read(id[:]) // never fails
-			}
 			frames[shape] = s.prepare(s.encoder.event(ev, id, shape))
 		}
 		c.offer(frames[shape])

@@ -76,16 +76,27 @@ func (p Permissions) some(resource, action string) bool {
 	return false
 }
 
+// coveredBy is the right that includes a resource which has none of its own.
+func coveredBy(resource string) Right {
+	switch resource {
+	case "filters":
+		return RightData
+	case "users", "connections":
+		return RightKeys
+	}
+	return Right(resource)
+}
+
 // May tells whether the key permits an action ("create", "read", "update" or
 // "delete") on the thing with that id.
 func (k *Key) May(resource, action, id string) bool {
-	return slices.Contains(k.Rights, Right(resource)) || k.Permissions.allow(resource, action, id)
+	return slices.Contains(k.Rights, coveredBy(resource)) || k.Permissions.allow(resource, action, id)
 }
 
 // mayList tells whether a list of the resource makes sense for the key; each
 // member is asked for separately.
 func (k *Key) mayList(resource string) bool {
-	return slices.Contains(k.Rights, Right(resource)) || k.Permissions.some(resource, read)
+	return slices.Contains(k.Rights, coveredBy(resource)) || k.Permissions.some(resource, read)
 }
 
 // MayConnect tells whether the key opens the Data API: by the right data, or

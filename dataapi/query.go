@@ -92,17 +92,9 @@ func (p parameters) euis(name string) (map[radio.EUI64]bool, error) {
 	return set, nil
 }
 
-// parseRequest reads the query of a connection.
+// parseRequest reads the query of a connection, but for a stored filter.
 func parseRequest(p parameters) (request, error) {
 	var r request
-	if id := p.last("filter"); id != "" {
-		for _, other := range []string{"types", "gateways", "applications", "tags", "devices"} {
-			if len(p.members(other)) > 0 {
-				return r, badParameter("filter", "excludes %s; give either the stored filter or the lists", other)
-			}
-		}
-		return r, badParameter("filter", "no filter %s is stored; use types, devices, gateways, applications and tags", shown(id))
-	}
 	if err := r.parseLists(p); err != nil {
 		return r, err
 	}
@@ -163,6 +155,7 @@ func (r *request) parseFlags(p parameters) error {
 	}{
 		{"radio", func() { r.shape |= withRadio }},
 		{"lora", func() { r.shape |= withLoRa }},
+		{"numeric_modulation", func() { r.shape |= withNumbers }},
 		{"duplicate", func() { r.filter.duplicates = true }},
 		{"duplicates", func() { r.filter.duplicates = true }},
 	} {

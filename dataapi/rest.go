@@ -51,6 +51,10 @@ func (s *Server) routes() http.Handler {
 	s.resource(mux, "/api/"+apiVersion+"/bands/{id}", "", methods{http.MethodGet: s.getBand})
 	s.resource(mux, "/api/"+apiVersion+"/"+organisations, "", methods{http.MethodGet: s.listOrganisations})
 
+	s.resource(mux, "/api/"+apiVersion+"/filters", "filters", s.filterList())
+	s.resource(mux, "/api/"+apiVersion+"/filters/{id}", "filters", s.filterOne())
+	s.resource(mux, "/api/"+apiVersion+"/history/data.json", "", methods{http.MethodGet: s.getHistory})
+
 	mux.HandleFunc("/healthz", s.healthz)
 	mux.HandleFunc("/readyz", s.readyz)
 	mux.Handle("/metrics", s.metrics.handler())

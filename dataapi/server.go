@@ -52,6 +52,7 @@ type Config struct {
 	// Log of connections and failures; slog.Default if nil.
 	Log *slog.Logger
 
+	HistoryBytes   int           // what the history may take; 32 MiB
 	Queue          int           // messages that wait for one connection; 512
 	MaxConnections int           // 4096
 	MaxMessage     int           // bytes of a message from an AS; 64 KiB
@@ -67,7 +68,7 @@ func (c *Config) setDefaults() error {
 	for _, d := range []struct {
 		v *int
 		d int
-	}{{&c.Queue, 512}, {&c.MaxConnections, 4096}, {&c.MaxMessage, 64 << 10}, {&c.MaxRate, 500}, {&c.MaxMalformed, 20}} {
+	}{{&c.HistoryBytes, 32 << 20}, {&c.Queue, 512}, {&c.MaxConnections, 4096}, {&c.MaxMessage, 64 << 10}, {&c.MaxRate, 500}, {&c.MaxMalformed, 20}} {
 		if *d.v <= 0 {
 			*d.v = d.d
 		}
@@ -123,6 +124,7 @@ type Server struct {
 	log     *slog.Logger
 	encoder encoder
 	keys    *Keys
+	history *history
 	metrics *metrics
 	handler http.Handler
 	edge    atomic.Pointer[Edge]
@@ -153,6 +155,7 @@ func New(cfg Config) (*Server, error) {
 		log:         cfg.Log,
 		encoder:     encoder{network: cfg.Network, position: cfg.Position},
 		keys:        keys,
+		history:     newHistory(cfg.HistoryBytes),
 		events:      make(chan nsedge.Event, intake),
 		subscribers: map[*subscriber]struct{}{},
 	}

@@ -39,6 +39,8 @@ type subscriber struct {
 	filter filter
 	shape  shape
 	opened time.Time
+	since  uint64  // number of the last event before it was registered
+	replay *replay // the writer's; nil where nothing is left to replay
 
 	queue chan *frame
 	gone  chan struct{} // closed by end
@@ -87,21 +89,49 @@ func (c *subscriber) write() {
 			return
 		default:
 		}
-		var err error
-		select {
-		case <-c.gone:
-			continue
-		case f := <-c.queue:
-			err = c.send(f)
-		case <-pong.C:
-			err = c.conn.WriteControl(websocket.PongMessage, nil, c.deadline())
-		}
-		if err != nil {
+		if err := c.writeOne(pong.C); err != nil {
 			c.end(0, "write: "+err.Error())
 			_ = c.conn.Close() // wakes the reader
 			return
 		}
 	}
+}
+
+// writeOne waits for something to write, if need be. What is new goes before
+// the past.
+func (c *subscriber) writeOne(pong <-chan time.Time) error {
+	if c.replay == nil {
+		select {
+		case <-c.gone:
+			return nil
+		case f := <-c.queue:
+			return c.send(f)
+		case <-pong:
+			return c.pong()
+		}
+	}
+	select {
+	case f := <-c.queue:
+		return c.send(f)
+	case <-pong:
+		return c.pong()
+	default:
+		return c.sendPast()
+	}
+}
+
+func (c *subscriber) pong() error {
+	return c.conn.WriteControl(websocket.PongMessage, nil, c.deadline())
+}
+
+// sendPast replays one message.
+func (c *subscriber) sendPast() error {
+	p, ok := c.replay.next()
+	if !ok {
+		c.replay = nil
+		return nil
+	}
+	return c.send(c.server.prepare(c.server.encoder.event(p.event, p.id, (c.shape | replayed).of(p.kind))))
 }
 
 func (c *subscriber) deadline() time.Time { return time.Now().Add(c.server.cfg.WriteTimeout) }
