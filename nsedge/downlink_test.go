@@ -83,7 +83,7 @@ func TestALaterAnswerIsRefusedAndSaysByHowMuch(t *testing.T) {
 		time.Sleep(2*time.Second + 30*time.Millisecond)
 		wantNotice(t, b.take(), Warning, CodeDownlinkNoAnswer)
 		r := b.refused(DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("y")}, CodeDownlinkLate)
-		if !strings.Contains(r.Message, "34.5ms after the deadline of RX2") || !strings.Contains(r.Message, "application was late") {
+		if !strings.Contains(r.Message, "35.5ms after the deadline of RX2") || !strings.Contains(r.Message, "application was late") {
 			t.Errorf("message %q", r.Message)
 		}
 		if fs := b.air.frames(); len(fs) != 0 {

@@ -31,12 +31,12 @@ type Config struct {
 	// IgnoreDutyCycle is for a lab behind a cable.
 	IgnoreDutyCycle bool
 	// Margin is the time that the edge allows itself between a cut-off and the
-	// moment at which the Air must have the frame. 0 is 500 µs.
+	// moment at which the Air must have the frame: a busy host wakes late. 0 is 1.5 ms.
 	Margin time.Duration
 }
 
 const (
-	defaultMargin  = 500 * time.Microsecond
+	defaultMargin  = 1500 * time.Microsecond
 	scheduleWait   = 100 * time.Millisecond // for the Air to take or refuse a frame
 	backgroundJobs = 64                     // joins that are worked on at the same time
 )
