@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"gatewayd/concentrator/gnss"
 	"gatewayd/radio"
 	"gatewayd/radio/sx1250"
 )
@@ -35,6 +36,15 @@ type Config struct {
 	// Temperature of the board in degrees Celsius for the RSSI correction; it
 	// must not block. Nil, or an error, means 25.
 	Temperature func() (float64, error)
+
+	// Fixes name the seconds of the pulses that the chip gets (gnss.Receiver
+	// makes them); nil means that there are none. HostClock is gnss.HostClock,
+	// or nil if the host's clock is not to be trusted with anything.
+	// LeapSeconds is GPS time minus UTC; 0 means what the receiver says, else
+	// gnss.LeapSeconds.
+	Fixes       <-chan gnss.Fix
+	HostClock   func() (disciplined bool, within time.Duration)
+	LeapSeconds int
 
 	SPIHz int64         // clock; 0 means 8 MHz
 	Poll  time.Duration // between looks at the receive buffer; 0 means 2.5 ms

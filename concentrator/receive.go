@@ -3,6 +3,7 @@ package concentrator
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	"gatewayd/concentrator/reg"
 	"gatewayd/radio"
@@ -170,7 +171,8 @@ func (s *session) uplink(p packet) radio.Uplink {
 	u := radio.Uplink{
 		Gateway: s.drv.eui, Payload: p.payload, CRC: p.crcState(),
 		At: at, Time: s.clock.host(ticksOf(at)).Round(0), Tmst: uint32(at),
-		Freq: r.Freq + ch.IF, IFChain: int(p.chain), RFChain: ch.Radio,
+		GPSTime: s.gpsTime(s.clock, s.timeState(time.Now()), ticksOf(at)),
+		Freq:    r.Freq + ch.IF, IFChain: int(p.chain), RFChain: ch.Radio,
 	}
 	if p.modem == fskModem {
 		u.Mod = radio.FSK{BitRate: c.FSK.BitRate, NoCRC: !p.crcEnabled}

@@ -30,10 +30,13 @@ type session struct {
 	requests  chan request
 	done      chan struct{}
 	published atomic.Pointer[clock]
+	related   atomic.Pointer[relation] // nil before the first pulse
 
 	drv   *driver
 	clock *clock
 	tx    transmitters
+
+	relation relation // of this run: a reset may have stopped the counter
 
 	partial    []byte // of the receive buffer, not yet decoded
 	empty      int    // looks at an empty buffer while something is partial
@@ -96,6 +99,10 @@ func (s *session) loop(ctx context.Context) error {
 			return nil
 		case r := <-s.requests:
 			r.answer <- s.admit(r.t)
+		case f := <-s.c.cfg.Fixes:
+			if err := s.tolerate(s.fix(f)); err != nil {
+				return err
+			}
 		case <-timer.C:
 			s.late(time.Since(wake))
 		}

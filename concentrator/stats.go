@@ -36,6 +36,11 @@ type Stats struct {
 	Stalls        uint64 // runs that ended with ErrStalled or ErrCounter
 	BusOverhead   time.Duration
 	WorstLateness time.Duration // of the loop, beyond a planned moment
+
+	Pulses        uint64 // pulses of the satellite receiver that tie the counter to GPS time
+	PulsesRefused uint64 // more than 10 ppm off, or not certain whose they are
+	PulsesMissed  uint64 // the receiver named a second, but the chip had no pulse
+	Time          TimeState
 }
 
 // counters are the live figures behind Stats.
@@ -45,6 +50,7 @@ type counters struct {
 	badChecksum, mismatch, invalid, truncated, skipped                 atomic.Uint64
 	overflows, fifoErrors, counterReads                                atomic.Uint64
 	sent, tooLate, txFailed, refused, lostReports, stalls, worstLateNS atomic.Uint64
+	pulses, pulsesRefused, pulsesMissed                                atomic.Uint64
 }
 
 // Stats returns a snapshot; it may be called from any goroutine.
@@ -61,6 +67,8 @@ func (c *Concentrator) Stats() Stats {
 		Sent: n.sent.Load(), TooLate: n.tooLate.Load(), TXFailed: n.txFailed.Load(), Refused: n.refused.Load(),
 		LostReports: n.lostReports.Load(), Stalls: n.stalls.Load(),
 		BusOverhead: time.Duration(b.overhead.Load()), WorstLateness: time.Duration(n.worstLateNS.Load()),
+		Pulses: n.pulses.Load(), PulsesRefused: n.pulsesRefused.Load(), PulsesMissed: n.pulsesMissed.Load(),
+		Time: c.Time(),
 	}
 }
 

@@ -81,6 +81,9 @@ type Uplink struct {
 	At   Instant   // end of the packet on the gateway's counter
 	Time time.Time // the same moment on the host clock, as well as that is known
 	Tmst uint32    // the chip's own 32-bit microsecond counter at At
+	// GPSTime is the same moment since the GPS epoch, by satellite or by a host
+	// clock under discipline; 0 while nothing of the kind can be trusted.
+	GPSTime time.Duration
 
 	Freq       Hertz
 	FreqOffset Hertz      // of the transmitter, as the demodulator measured it

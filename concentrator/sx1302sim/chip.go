@@ -45,6 +45,8 @@ type Config struct {
 	Timing  Timing
 
 	CounterStart uint32    // the 32 MHz counter when air time is 0
+	PPM          float64   // by which the chip's crystal is fast; its modems are as exact as the air
+	PPS          *PPS      // pulses of a satellite receiver; nil: at whole seconds of the counter
 	RSSIOffset   radio.DBm // what the board adds to raw RSSI; 0 means -215.4
 	SX1261Offset radio.DBm // what the SX1261 reads too low on this board
 	// TXPower tells what a power word (register AGC_TX_PWR) of a chain gives

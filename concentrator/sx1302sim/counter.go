@@ -28,7 +28,7 @@ func durationOf(t int64) time.Duration {
 // tick brings everything that depends on time up to now. The caller holds mu.
 func (c *Chip) tick() {
 	c.base += c.faults.takeJump()
-	c.now = c.base + ticksIn(time.Since(c.origin))
+	c.now = c.base + c.fast(ticksIn(time.Since(c.origin)))
 	for i := range c.tx {
 		c.tx[i].advance(c)
 	}
@@ -38,8 +38,14 @@ func (c *Chip) tick() {
 }
 
 // lastPPS is the last moment at which the simulated GNSS receiver gave its
-// pulse: whole seconds of the counter since air time 0 minus CounterStart.
+// pulse. Without a Config.PPS these are the whole seconds of the counter.
 func (c *Chip) lastPPS() int64 {
+	if c.cfg.PPS != nil {
+		if at, ok := c.cfg.PPS.last(time.Since(c.origin)); ok {
+			return c.base + c.fast(ticksIn(at))
+		}
+		return c.pps // an old one, or none ever
+	}
 	m := c.now % ticksPerSecond
 	if m < 0 {
 		m += ticksPerSecond
@@ -48,10 +54,10 @@ func (c *Chip) lastPPS() int64 {
 }
 
 // instant converts ticks to air time, rounding down.
-func (c *Chip) instant(ticks int64) radio.Instant { return radio.Instant((ticks - c.base) / 32) }
+func (c *Chip) instant(ticks int64) radio.Instant { return radio.Instant(c.slow(ticks-c.base) / 32) }
 
 // ticksAt converts air time to ticks.
-func (c *Chip) ticksAt(i radio.Instant) int64 { return c.base + int64(i)*32 }
+func (c *Chip) ticksAt(i radio.Instant) int64 { return c.base + c.fast(int64(i)*32) }
 
 // clocked tells whether a radio gives the 32 MHz clock: one that runs must be
 // selected, divided and let in.

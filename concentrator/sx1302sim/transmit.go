@@ -88,7 +88,7 @@ func (t *transmitter) arm(c *Chip, rose byte) {
 			uint32(c.file.word(reg.TXTimerTrigByte1TimerDelayed.Chain(t.chain), reg.TXTimerTrigByte0TimerDelayed.Chain(t.chain)))
 		t.by, t.fires = trigDelayed, c.now+int64(timer-uint32(c.now))
 	default:
-		t.by, t.fires = trigGPS, c.lastPPS()+ticksPerSecond
+		t.by, t.fires = trigGPS, c.nextPPS()
 	}
 	t.advance(c)
 	if t.state == txArmed {
