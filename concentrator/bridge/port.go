@@ -334,8 +334,5 @@ func failure(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("%w within %v", ErrNoAnswer, exchangeTimeout)
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: it ended; was it unplugged?", ErrLine)
-	}
-	return fmt.Errorf("%w: %w", ErrLine, err)
+	return fmt.Errorf("%w: %w; was it unplugged?", ErrLine, err)
 }
