@@ -41,7 +41,7 @@ type Board struct {
 	Title  string // for people
 	Source string // where the facts are from
 
-	SPI      string // device node of the concentrator
+	SPI      string // device node of the concentrator, or "usb:" and a tty
 	SPIClock physic.Frequency
 
 	Reset       Pin // active high
@@ -68,6 +68,7 @@ type GNSS struct {
 func all() []Board {
 	return []Board{
 		semtechCoreCell(),
+		semtechUSB(),
 		rak2287(),
 		rak5146(),
 		waveshare(),

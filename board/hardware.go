@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -29,6 +30,14 @@ type Hardware struct {
 	Reset func(context.Context) error
 	Hold  func() error
 
+	// Temperature of the board in degrees Celsius; it returns at once. Nil
+	// where no thermometer is within reach.
+	Temperature func() (float64, error)
+
+	// Via is what is between this host and the chip besides wires, for people;
+	// "" if nothing is.
+	Via string
+
 	// Medium is where a simulated chip's antenna is; nil for a real one.
 	Medium *air.Medium
 
@@ -49,11 +58,13 @@ func (h *Hardware) Close() error {
 
 // Options override facts of the board.
 type Options struct {
-	SPI      string // "" is the board's; "/dev/spidevB.C" or "unix:PATH"
+	SPI      string // "" is the board's; "/dev/spidevB.C", "usb:/dev/ttyACM0" or "unix:PATH"
 	SPIClock physic.Frequency
+	Log      *slog.Logger // nil: silent
 }
 
-// Open opens the port and the lines. It transfers nothing yet.
+// Open opens the port and the lines. It transfers nothing yet, but with a USB
+// card's microcontroller.
 func (b Board) Open(o Options) (*Hardware, error) {
 	if o.SPI != "" {
 		b.SPI = o.SPI
@@ -67,6 +78,9 @@ func (b Board) Open(o Options) (*Hardware, error) {
 			return nil, fmt.Errorf("%w; start the emulator that serves it, e.g. gatewayd sim --spi-socket %s", err, strings.TrimPrefix(b.SPI, "unix:"))
 		}
 		return &Hardware{Board: b, Port: port, closers: []func() error{port.Close}}, nil
+	}
+	if b.USB() {
+		return b.openUSB(o.Log)
 	}
 	port, err := openSPI(b.SPI, b.SPIClock)
 	if err != nil {
@@ -91,7 +105,7 @@ func openSPI(node string, clock physic.Frequency) (spi.PortCloser, error) {
 	busNumber, err1 := strconv.Atoi(bus)
 	chipSelect, err2 := strconv.Atoi(cs)
 	if !ok || err1 != nil || err2 != nil {
-		return nil, fmt.Errorf("SPI port %q: /dev/spidevBUS.CS is wanted, or unix:PATH", node)
+		return nil, fmt.Errorf("SPI port %q: /dev/spidevBUS.CS is wanted, usb:/dev/ttyACM0, or unix:PATH", node)
 	}
 	if _, err := os.Stat(node); err != nil {
 		return nil, fmt.Errorf("SPI port: %w; %s", err, spiHint(err))

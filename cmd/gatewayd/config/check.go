@@ -75,7 +75,10 @@ func (k *checker) unixPath(key, value, path string) {
 	}
 }
 
-var spidev = regexp.MustCompile(`^/dev/spidev[0-9]+\.[0-9]+$`)
+var (
+	spidev = regexp.MustCompile(`^/dev/spidev[0-9]+\.[0-9]+$`)
+	usbTTY = regexp.MustCompile(`^usb:/.+$`)
+)
 
 // check finds every value that is not allowed.
 func (c Config) check() Faults {
@@ -111,8 +114,8 @@ func (c Config) checkConcentrator(k *checker) {
 	}
 	if path, ok := strings.CutPrefix(cc.SPI, "unix:"); ok {
 		k.unixPath("concentrator.spi", cc.SPI, path)
-	} else if cc.SPI != "" && !spidev.MatchString(cc.SPI) {
-		k.fault("concentrator.spi", cc.SPI, "allowed: /dev/spidevBUS.CS (e.g. /dev/spidev0.0), unix:PATH, or \"\" for the board's")
+	} else if cc.SPI != "" && !spidev.MatchString(cc.SPI) && !usbTTY.MatchString(cc.SPI) {
+		k.fault("concentrator.spi", cc.SPI, "allowed: /dev/spidevBUS.CS (e.g. /dev/spidev0.0), usb:/PATH of a tty (e.g. usb:/dev/ttyACM0), unix:PATH, or \"\" for the board's")
 	}
 	if c.Emulated() && cc.SPI != "" {
 		k.fault("concentrator.spi", cc.SPI, "the emulated driver has its chip inside; leave spi empty, or set driver = \"sx1302\" to reach an emulator at unix:PATH")

@@ -42,6 +42,8 @@ func badValues() []badValue {
 		{"concentrator.driver", `1`, []string{"wrong type", "text in quotes"}},
 		{"concentrator.board", `"rak2278"`, []string{"no board named", "rak2287", "semtech-corecell"}},
 		{"concentrator.spi", `"/dev/ttyS0"`, []string{"/dev/spidevBUS.CS", "unix:PATH"}},
+		{"concentrator.spi", `"/dev/ttyACM0"`, []string{"usb:/dev/ttyACM0"}},
+		{"concentrator.spi", `"usb:ttyACM0"`, []string{"usb:/PATH"}},
 		{"concentrator.spi", `"/dev/spidev0"`, []string{"/dev/spidevBUS.CS"}},
 		{"concentrator.spi", `"unix:"`, []string{"1 to 107 characters", "it has 0"}},
 		{"concentrator.spi", `"unix:/` + long + `"`, []string{"it has 121"}},
