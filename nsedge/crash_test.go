@@ -190,11 +190,7 @@ func (w *world) live(dir string) {
 			if n.otaa {
 				w.register(n.node.otaa(KeysAtNS))
 			} else {
-				d := n.abp()
-				// A device that may begin again at 0 lets a replay do so, too,
-				// if the power cut took the knowledge of its first frame.
-				d.StrictCounter = true
-				w.register(d)
+				w.register(n.abp())
 			}
 		}
 	}

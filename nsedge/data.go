@@ -44,9 +44,13 @@ func (e *Edge) refuseData(r *reception, f *dataUp, s *session, v verdict, c uint
 	m := e.meta(s.dev, s, r.hash, r.first.Gateway)
 	switch v {
 	case tooFar:
-		e.noticef(Error, CodeUplinkGap, m, "uplink counter %d skips %d, strict_counter allows %d: if the device is right, set its counter_up to %d or clear strict_counter", c, c-s.up, maxGap-1, c)
+		e.noticef(Error, CodeUplinkGap, m, "uplink counter %d skips %d, the strict policy allows %d: if the device is right, set its counter_up to %d or its policy to relaxed (strict_counter to false)", c, c-s.up, maxGap-1, c)
 	case replayed:
-		e.noticef(Error, CodeUplinkReplay, m, "uplink counter %d is not greater than the last known, %d: a replay, or the device lost its counters. If it did, let it join again, or set counter_up to 0 for an ABP device", c, s.up-1)
+		if c >= s.up {
+			e.noticef(Error, CodeUplinkReplay, m, "this very frame, counter %d, was heard before the device began again: a replay", c)
+			return
+		}
+		e.noticef(Error, CodeUplinkReplay, m, "uplink counter %d is not greater than the last known, %d: a replay, or the device lost its counters. If it did, let it join again; an ABP device has to be reset here (counter_up 0), or its policy set to lab", c, s.up-1)
 	default:
 		if s.next != nil || e.byAddr[f.addr] != s { // of several devices
 			m = e.meta(nil, s, r.hash, r.first.Gateway)
@@ -126,7 +130,7 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 func (e *Edge) remarks(r *reception, f *dataUp, s *session, v verdict, dr int, macErr error) {
 	m := r.event.Meta
 	if v == restarted {
-		e.noticef(Warning, CodeUplinkRestarted, m, "the ABP device began again at counter %d: it lost its counters. Set strict_counter to refuse that", r.event.Counter)
+		e.noticef(Warning, CodeUplinkRestarted, m, "the ABP device began again at counter %d: it lost its counters. Set its policy to strict (strict_counter) to refuse that", r.event.Counter)
 	}
 	if macErr != nil {
 		e.noticef(Warning, CodeUplinkMACInvalid, m, "MAC commands in the uplink: %v; those before are used", macErr)

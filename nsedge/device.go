@@ -52,8 +52,10 @@ type Device struct {
 	CounterUp   uint32 // next expected FCntUp
 	CounterDown uint32 // next FCntDown
 
-	CountersSize  int  // 2 or 4 bytes, 4 by default
-	StrictCounter bool // refuse counters that go back
+	Version       string // of LoRaWAN: "1.0.0" to "1.0.4", "1.0.3" by default
+	Policy        Policy // towards counters and DevNonces; by StrictCounter if it is ""
+	CountersSize  int    // 2 or 4 bytes, 4 by default
+	StrictCounter bool   // refuse counters that go back: the same as PolicyStrict
 
 	ADR           ADR
 	RX1Delay      int // seconds, 0 is the region's

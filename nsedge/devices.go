@@ -132,6 +132,7 @@ func (e *Edge) UpdateDevice(ctx context.Context, eui radio.EUI64, change func(*D
 	if after.DevEUI != eui {
 		return before, invalid("dev_eui", "it can't be changed: create another device")
 	}
+	policyAfter(&before, &after)
 	if err := e.normalise(&after); err != nil {
 		return before, err
 	}

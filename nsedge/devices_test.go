@@ -35,6 +35,8 @@ func TestEveryWrongFieldOfADeviceIsNamed(t *testing.T) {
 			{"adr.tx_power", func(d *Device) { d.ADR.TXPower = ptr(-1) }, false},
 			{"counters_size", func(d *Device) { d.CountersSize = 3 }, false},
 			{"counter_up", func(d *Device) { d.CountersSize, d.CounterUp = 2, 70_000 }, false},
+			{"version", func(d *Device) { d.Version = "1.0.5" }, false},
+			{"policy", func(d *Device) { d.Policy = "loose" }, false},
 			{"tags", func(d *Device) { d.Tags = make([]string, maxTags+1) }, false},
 			{"tags", func(d *Device) { d.Tags = []string{string(make([]byte, maxTagSize+1))} }, false},
 			{"geolocation.lat", func(d *Device) { d.Geolocation = &Position{Lat: 91} }, false},
@@ -71,6 +73,7 @@ func TestADeviceIsFoundAsItWasRegisteredAlsoAfterARestart(t *testing.T) {
 		d.Class, d.Band, d.Org, d.CountersSize, d.StrictCounter = "C", "EU863-870", "acme", 2, true
 		d.AppKey, d.NwkKey = &Key{1}, &Key{2}
 		d.CounterUp, d.CounterDown = 100, 200
+		d.Version, d.Policy = "1.0.4", PolicyStrict
 		d.ADR = ADR{Mode: "static", DataRate: ptr(3), TXPower: ptr(1)}
 		d.RX1Delay, d.RX2Force, d.BlockUplink, d.BlockDownlink = 3, true, true, true
 		d.Geolocation = &Position{Lat: 52.1, Lng: -0.5, Precision: 10}

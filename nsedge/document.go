@@ -1,6 +1,7 @@
 package nsedge
 
 import (
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,8 @@ type document struct {
 	Down       uint32     `json:"down,omitempty"`
 	Size       int        `json:"size,omitempty"`
 	Strict     bool       `json:"strict,omitempty"`
+	Lab        bool       `json:"lab,omitempty"`
+	LoRaWAN    string     `json:"lorawan,omitempty"`
 	ADR        *ADR       `json:"adr,omitempty"`
 	RX1Delay   int        `json:"rx1,omitempty"`
 	RX2Force   bool       `json:"rx2,omitempty"`
@@ -89,11 +92,14 @@ func encodeDocument(d *Device, gen byte) ([]byte, error) {
 		DevEUI: hexEUI(d.DevEUI.String()), AppEUI: hexEUI(d.AppEUI.String()), Activation: d.Activation, Encryption: d.Encryption,
 		Class: d.Class, Band: d.Band, Tags: d.Tags, Org: d.Org,
 		AppKey: toHex(d.AppKey), NwkKey: toHex(d.NwkKey), NwkSKey: toHex(d.NwkSKey), AppSKey: toHex(d.AppSKey),
-		Up: d.CounterUp, Down: d.CounterDown, Size: d.CountersSize, Strict: d.StrictCounter,
+		Up: d.CounterUp, Down: d.CounterDown, Size: d.CountersSize, Strict: d.Policy == PolicyStrict, Lab: d.Policy == PolicyLab,
 		RX1Delay: d.RX1Delay, RX2Force: d.RX2Force, BlockUp: d.BlockUplink, BlockDown: d.BlockDownlink, Geo: d.Geolocation,
 	}
 	if d.DevAddr != nil {
 		doc.DevAddr = d.DevAddr.String()
+	}
+	if d.Version != defaultVersion {
+		doc.LoRaWAN = d.Version
 	}
 	if d.ADR != (ADR{}) {
 		doc.ADR = &d.ADR
@@ -134,6 +140,13 @@ func decodeDocument(b []byte) (*Device, byte, error) {
 	}
 	if doc.ADR != nil {
 		d.ADR = *doc.ADR
+	}
+	d.Version, d.Policy = intern(cmp.Or(doc.LoRaWAN, defaultVersion), versions...), PolicyRelaxed
+	switch {
+	case doc.Strict:
+		d.Policy = PolicyStrict
+	case doc.Lab:
+		d.Policy = PolicyLab
 	}
 	return d, doc.Gen, nil
 }

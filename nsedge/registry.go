@@ -135,6 +135,7 @@ func (e *Edge) load() error {
 	}
 	for _, d := range e.order {
 		for _, s := range d.sessions() {
+			s.doubt()
 			e.link(s)
 		}
 	}

@@ -39,7 +39,7 @@ type counters struct {
 	up    uint32           // next expected FCntUp
 	mark  uint32           // FCntDown that may have been used end below it
 	last  [micSize]byte    // MIC of the last uplink, to tell a repeat
-	first [2][micSize]byte // MICs of uplinks 0 and 1, to tell a restart from a replay
+	first [2][micSize]byte // MICs of uplinks 0 and 1, to tell a restart from a replay; 0 if they were never heard, or lost
 	seen  int64            // unix time of the last uplink, 0 for never
 }
 
@@ -108,10 +108,7 @@ func (s *session) judge(f *dataUp) (verdict, uint32) {
 		forward += 1 << 16
 	}
 	if c := uint32(forward); forward < maxCounter && f.valid(s.nwkSKey, c) {
-		if s.dev.spec.StrictCounter && forward-next >= maxGap {
-			return tooFar, c
-		}
-		return accepted, c
+		return s.judgeNew(f, c, forward-next)
 	}
 	if forward >= 1<<16 {
 		if c := uint32(forward - 1<<16); f.valid(s.nwkSKey, c) {
@@ -121,11 +118,23 @@ func (s *session) judge(f *dataUp) (verdict, uint32) {
 			return s.judgeOld(f, c)
 		}
 	}
-	// Out of step by a turn of the low half: the relaxed policy follows.
-	if c := forward + 1<<16; c < maxCounter && !s.dev.spec.StrictCounter && f.valid(s.nwkSKey, uint32(c)) {
+	// Out of step by a turn of the low half: only the strict policy minds.
+	if c := forward + 1<<16; c < maxCounter && s.dev.spec.Policy != PolicyStrict && f.valid(s.nwkSKey, uint32(c)) {
 		return accepted, uint32(c)
 	}
 	return badMIC, 0
+}
+
+// judgeNew decides about a counter that is gap above the expected one. A frame
+// that was heard before the device began again is no new one.
+func (s *session) judgeNew(f *dataUp, c uint32, gap uint64) (verdict, uint32) {
+	switch {
+	case c < uint32(len(s.first)) && f.mic == s.first[c] && s.dev.spec.Policy != PolicyLab:
+		return replayed, c
+	case s.dev.spec.Policy == PolicyStrict && gap >= maxGap:
+		return tooFar, c
+	}
+	return accepted, c
 }
 
 // judgeOld decides about a counter below the expected one.
@@ -133,7 +142,7 @@ func (s *session) judgeOld(f *dataUp, c uint32) (verdict, uint32) {
 	switch {
 	case c == s.up-1 && f.mic == s.last:
 		return repeated, c
-	case c <= 1 && s.mayRestart() && f.mic != s.first[c]:
+	case s.dev.spec.Policy == PolicyLab, s.mayRestart(f, c):
 		return restarted, c
 	}
 	return replayed, c
@@ -145,20 +154,34 @@ func (s *session) judgeShort(f *dataUp) (verdict, uint32) {
 	if !f.valid(s.nwkSKey, c) {
 		return badMIC, 0
 	}
-	switch gap := f.counter - uint16(s.up); {
-	case s.up > 0 && gap >= 1<<15:
+	gap := f.counter - uint16(s.up)
+	if s.up > 0 && gap >= 1<<15 {
 		return s.judgeOld(f, c)
-	case s.dev.spec.StrictCounter && gap >= maxGap:
-		return tooFar, c
 	}
-	return accepted, c
+	return s.judgeNew(f, c, uint64(gap))
 }
 
-// mayRestart tells whether the device may begin again at 0: an ABP device
-// that forgets its counters without power, unless the policy is strict. A
-// first frame that was seen before is a replay all the same.
-func (s *session) mayRestart() bool {
-	return s.dev.spec.Activation == ABP && !s.dev.spec.StrictCounter
+// lost stands for the MIC of a frame that may have been heard before a power
+// cut.
+var lost = [micSize]byte{0xff, 0xff, 0xff, 0xff}
+
+// mayRestart tells whether an ABP device, which forgets its counters without
+// power, begins again with this frame. A first frame that was heard before is a
+// replay all the same, and one that may have been heard before the power was
+// cut can't be told from a replay.
+func (s *session) mayRestart(f *dataUp, c uint32) bool {
+	return s.dev.spec.Policy == PolicyRelaxed && s.dev.spec.Activation == ABP &&
+		c < uint32(len(s.first)) && f.mic != s.first[c] && s.first[c] != lost
+}
+
+// doubt marks what the last moments before the process began may have
+// brought: frames at and above the counter may have been heard.
+func (c *counters) doubt() {
+	for i := range c.first {
+		if uint32(i) >= c.up && c.first[i] == ([micSize]byte{}) {
+			c.first[i] = lost
+		}
+	}
 }
 
 // take makes n the last counter.
