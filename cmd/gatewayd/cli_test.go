@@ -79,7 +79,7 @@ func TestUsageErrorsSayWhatIsWantedAndExitWith2(t *testing.T) {
 		{"run -c " + bad, []string{bad + `:2: log.level = "loud": allowed: debug, info, warn, error`}},
 		{"config check -c " + bad, []string{bad + ":2: log.level"}},
 		{"config print -c " + bad, []string{bad + ":2: log.level"}},
-		{"sim", []string{"--spi-socket is wanted"}},
+		{"sim", []string{"--spi-socket PATH or --usb-pty is wanted"}},
 		{"sim --spi-socket x --model sx1301", []string{`--model "sx1301": allowed are sx1302, sx1303`}},
 		{"sim --spi-socket x --eui 12", []string{"--eui", "16 hex digits"}},
 		{"demo --devices 1000", []string{"--devices 1000: allowed are 0 to 100"}},
