@@ -4,7 +4,8 @@
 //
 //	wire.go       the messages: header, orders, SPI requests and answers; both directions, no I/O
 //	port.go       Port: an spi.Port whose frames travel in messages; one exchange at a time, each with a deadline
-//	gpio.go       power, reset and temperature of the card
+//	sx1261.go     the port of the SX1261 beside it
+//	card.go       power, reset and temperature of the card
 //	tty_linux.go  a tty in raw mode with deadlines; a pseudo terminal for the emulator's end
 //
 // A [Port] connects when it is opened, and anew after a failure: it waits

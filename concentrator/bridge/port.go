@@ -124,7 +124,9 @@ func (p *Port) Tx(w, r []byte) error { return p.TxPackets([]spi.Packet{{W: w, R:
 // TxPackets implements spi.Conn: each packet is a chip-select frame. Those
 // that fit into one message travel together. After an error some of them may
 // have been carried.
-func (p *Port) TxPackets(list []spi.Packet) error {
+func (p *Port) TxPackets(list []spi.Packet) error { return p.frames(SX1302, list) }
+
+func (p *Port) frames(to Target, list []spi.Packet) error {
 	for _, x := range list {
 		if err := checkPacket(x); err != nil {
 			return fmt.Errorf("%v: %w", p, err)
@@ -138,7 +140,7 @@ func (p *Port) TxPackets(list []spi.Packet) error {
 			size += frameHead + len(list[n].W)
 			n++
 		}
-		if err := p.carry(SX1302, list[:n]); err != nil {
+		if err := p.carry(to, list[:n]); err != nil {
 			return fmt.Errorf("%v: %w", p, err)
 		}
 		list = list[n:]

@@ -205,6 +205,31 @@ func TestEachFailureHasItsTypeAndTheNextCallRecovers(t *testing.T) {
 	}
 }
 
+func TestTheSX1261HasItsOwnChipSelect(t *testing.T) {
+	bench(t, func(t *testing.T, c *card, p *Port) {
+		var targets []Target
+		c.answer = func(h Header, payload []byte) []byte {
+			r, _, _ := NextRequest(payload)
+			targets = append(targets, r.Target)
+			return well(h, payload)
+		}
+		radio, err := p.SX1261().Connect(physic.MegaHertz, spi.Mode0, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := make([]byte, 2)
+		if err := errors.Join(radio.Tx([]byte{0x80, 0}, r), p.Tx([]byte{0}, nil)); err != nil || r[1] != 0xFF {
+			t.Errorf("% x, %v", r, err)
+		}
+		if len(targets) != 2 || targets[0] != SX1261 || targets[1] != SX1302 {
+			t.Error(targets)
+		}
+		if _, err := p.SX1261().Connect(physic.MegaHertz, spi.Mode1, 8); err == nil {
+			t.Error("mode 1 accepted")
+		}
+	})
+}
+
 // What comes late belongs to a request that was given up; it must not be
 // taken for the answer to the next one.
 func TestLateAnswersAreSkipped(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"periph.io/x/conn/v3"
 	"periph.io/x/conn/v3/physic"
@@ -68,6 +69,23 @@ func (b *companionBus) TxPackets(packets []spi.Packet) error {
 // ServeSX1261 is Serve for the companion's chip select.
 func (c *Chip) ServeSX1261(ctx context.Context, l net.Listener) error {
 	return c.serve(ctx, l, c.transferSX1261)
+}
+
+// sx1261Busy is how long BUSY of the companion stays high.
+func (c *Chip) sx1261Busy() time.Duration {
+	c.mu.Lock()
+	defer c.release()
+	c.tick()
+	return durationOf(c.sx1261.busy - c.now)
+}
+
+// resetSX1261 drives the companion's own reset line, where it has one.
+func (c *Chip) resetSX1261() {
+	c.mu.Lock()
+	defer c.release()
+	c.tick()
+	c.sx1261.end(c)
+	c.sx1261.reset()
 }
 
 // transferSX1261 carries one frame to the companion. r is nil or as long as w.

@@ -17,6 +17,7 @@ import (
 const (
 	usbChunk    = 64                     // it takes what comes in packets of USB
 	usbForget   = 100 * time.Millisecond // silence after which half a request is forgotten
+	usbBusy     = 4 * time.Millisecond   // it waits for the SX1261
 	usbPatience = time.Second            // for the host to take an answer; ours, it waits for 10 ms
 )
 
@@ -185,7 +186,7 @@ func (m *usbMCU) setPin(port, pin, level byte) bridge.Result {
 	case pinReset:
 		m.reset = level == 1
 	case pinRadioReset:
-		// The SX1261 is not modelled here.
+		m.chip.resetSX1261()
 	}
 	switch {
 	case power && !m.power:
@@ -221,7 +222,7 @@ func (m *usbMCU) access(r bridge.Request) bridge.Answer {
 	case r.Kind == bridge.ReadWrite && r.Target == bridge.SX1302:
 		a.Data, a.Result = m.frame(r.Data)
 	case r.Kind == bridge.ReadWrite && r.Target == bridge.SX1261:
-		a.Data = make([]byte, len(r.Data)) // nothing drives the line
+		a.Data, a.Result = m.radioFrame(r.Data)
 	case r.Kind == bridge.Modify:
 		a.Data, a.Result = m.modify(r)
 	default:
@@ -237,6 +238,24 @@ func (m *usbMCU) frame(w []byte) ([]byte, bridge.Result) {
 	}
 	r := make([]byte, len(w))
 	if err := m.chip.carry(w, r, bridge.MaxSPI); errors.Is(err, ErrTransfer) || errors.Is(err, ErrClosed) {
+		return nil, bridge.Failed
+	}
+	return r, bridge.Done
+}
+
+// radioFrame is a chip-select frame to the SX1261, once that isn't busy.
+func (m *usbMCU) radioFrame(w []byte) ([]byte, bridge.Result) {
+	if busy := m.chip.sx1261Busy(); busy > 0 {
+		time.Sleep(min(busy, usbBusy)) //nolint:forbidigo // the firmware does nothing else meanwhile
+		if busy > usbBusy {
+			return nil, bridge.StaysBusy
+		}
+	}
+	if len(w) == 0 {
+		return nil, bridge.Failed
+	}
+	r := make([]byte, len(w))
+	if err := m.chip.transferSX1261(w, r); errors.Is(err, ErrTransfer) || errors.Is(err, ErrClosed) {
 		return nil, bridge.Failed
 	}
 	return r, bridge.Done

@@ -299,3 +299,33 @@ func FuzzUSB(f *testing.F) {
 		}
 	})
 }
+
+// The firmware waits for BUSY, so the host need not.
+func TestTheUSBCardWaitsForTheSX1261(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChip(t, Config{})
+		line := plugged(t, c, USB{})
+		for _, s := range []string{powerOn, releasePin, "03 0003 04 00 08 00", "03 0003 04 00 08 01"} {
+			ask(t, line, s)
+		}
+		// Calibrate all, then the version in its registers, then a command
+		// that doesn't exist.
+		calibrate, version := "00 01 01 0002 89 7f", "01 01 01 000a 1d 0320 00 000000000000"
+		got := ask(t, line, "2f 0016 05"+calibrate+version)
+		if !strings.Contains(got, hex.EncodeToString([]byte("SX1261"))) || c.Violations() != 0 {
+			t.Errorf("%s, %d violations", got, c.Violations())
+		}
+		ask(t, line, "2f 000e 05 00 01 01 0009 0d 0740 012345678912")
+		ask(t, line, "03 0003 04 00 08 00")
+		if got := ask(t, line, "2f 000b 05 00 01 01 0006 1d 0740 00 0000"); strings.HasSuffix(got, "0123") {
+			t.Error("its registers outlive its reset line")
+		}
+		if got := ask(t, line, "2f 0005 05 00 01 01 0000"); got != "2f000545"+"0001010000" {
+			t.Errorf("empty frame: %s", got)
+		}
+		c.Faults().Set(func(m *Misbehaviour) { m.SX1261.FailTransfer = 1 })
+		if got := ask(t, line, "2f 0007 05 00 01 01 0002 c0 00"); got != "2f000545"+"0001010000" {
+			t.Errorf("failed transfer: %s", got)
+		}
+	})
+}
