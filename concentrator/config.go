@@ -9,6 +9,8 @@ import (
 	"gatewayd/concentrator/gnss"
 	"gatewayd/radio"
 	"gatewayd/radio/sx1250"
+
+	"periph.io/x/conn/v3/i2c"
 )
 
 // Config says what is soldered to the chip and what it is to receive. The
@@ -34,7 +36,11 @@ type Config struct {
 	HoldReset func() error
 
 	// Temperature of the board in degrees Celsius for the RSSI correction; it
-	// must not block. Nil, or an error, means 25.
+	// must not block. Nil means the thermometer on I2C; an error, or none
+	// there, means 25.
+	// I2C is the board's second bus, with its thermometer and, on full-duplex
+	// boards, the gain of the transmit amplifier. Nil means none.
+	I2C i2c.Bus
 	Temperature func() (float64, error)
 
 	// Fixes name the seconds of the pulses that the chip gets (gnss.Receiver
@@ -78,7 +84,7 @@ func (t RadioType) String() string {
 // Radio is one of the two radios.
 type Radio struct {
 	Enable      bool
-	Type        RadioType
+	Type        RadioType   // the same for both
 	Freq        radio.Hertz // centre
 	SingleInput bool        // SX1250: only one side of the differential input is fed
 
@@ -90,16 +96,29 @@ type Radio struct {
 	Gains        []Gain      // transmit power settings, in any order
 }
 
-// Gain is one transmit power setting of an SX1250 board.
+// Gain is one transmit power setting.
 type Gain struct {
 	Power   radio.DBm // at the antenna connector
-	PA      bool      // external power amplifier on
-	Index   uint8     // SX1250 power index, 0 to 22
 	Digital uint8     // digital gain, 0 to 3
-	OffsetI int8      // DC offsets of the modulator
+	OffsetI int8      // DC offsets of the modulator; those of an SX125x are calibrated
 	OffsetQ int8
 }
 
+
+	PA    bool  // SX1250: external power amplifier on
+	Index uint8 // SX1250: power index, 0 to 22
+
+	PAGain uint8 // SX1255, SX1257: gain of the power amplifier, 0 to 3
+	DAC    uint8 // SX1255, SX1257: gain of the DAC, 0 to 3
+	Mixer  uint8 // SX1255, SX1257: gain of the mixer, 0 to 15
+}
+
+// word is the setting as the AGC takes it.
+func (g Gain) word(t RadioType) byte {
+	if t == SX1250 {
+		return flag(g.PA)<<6 | g.Index
+	}
+	return g.PAGain<<6 | g.DAC<<4 | g.Mixer
 // Channel is one receive channel: a radio and an offset from its centre.
 type Channel struct {
 	Enable bool
@@ -184,6 +203,12 @@ func (c *Config) check() error {
 	}
 	if err := c.checkChannels(); err != nil {
 		return err
+	if a, b := c.Radios[0], c.Radios[1]; a.Enable && b.Enable && a.Type != b.Type {
+		return configError("Radios[1].Type", b.Type, fmt.Sprintf("Radios[0] is an %v; the chip's firmware drives two of one type only", a.Type))
+	}
+	if c.FullDuplex && c.I2C == nil {
+		return configError("FullDuplex", true, "the gain of a full-duplex board's transmit amplifier is set over I2C: set I2C (i2c in the configuration), or turn it off")
+	}
 	}
 	if err := c.checkFSK(); err != nil {
 		return err
@@ -204,10 +229,10 @@ func (r *Radio) check(name string) error {
 		}
 		return nil
 	}
-	if r.Type != SX1250 {
-		return configError(name+".Type", r.Type, "only the SX1250 is supported")
+	if r.Type > SX1257 {
+		return configError(name+".Type", r.Type, "SX1250, SX1255 or SX1257")
 	}
-	if _, err := sx1250.ImageArguments(r.Freq); err != nil {
+	if err := r.Type.checkFrequency(r.Freq); err != nil {
 		return configError(name+".Freq", int64(r.Freq), err.Error())
 	}
 	if !r.Transmit {
@@ -215,6 +240,9 @@ func (r *Radio) check(name string) error {
 	}
 	if r.TXMin <= 0 || r.TXMax < r.TXMin {
 		return configError(name+".TXMin/TXMax", fmt.Sprint(int64(r.TXMin), "/", int64(r.TXMax)), "a range of carrier frequencies in Hz is needed")
+	if r.SingleInput && r.Type != SX1250 {
+		return configError(name+".SingleInput", true, "only the SX1250 has a differential input")
+	}
 	}
 	if len(r.Gains) == 0 {
 		return configError(name+".Gains", "empty", "a radio that transmits needs at least one power setting")
@@ -227,6 +255,15 @@ func (r *Radio) check(name string) error {
 func CheckGains(name string, gains []Gain) error {
 	for i, g := range gains {
 		field := fmt.Sprintf("%s.Gains[%d]", name, i)
+// checkFrequency tells whether a type of radio can be tuned to f.
+func (t RadioType) checkFrequency(f radio.Hertz) error {
+	if t == SX1250 {
+		_, err := sx1250.ImageArguments(f)
+		return err
+	}
+	return t.sx125x().CheckFrequency(f)
+}
+
 		if g.Index > 22 {
 			return configError(field+".Index", g.Index, "0 to 22")
 		}
@@ -238,6 +275,15 @@ func CheckGains(name string, gains []Gain) error {
 }
 
 // checkIF checks one receive channel of a bandwidth.
+		if g.PAGain > 3 {
+			return configError(field+".PAGain", g.PAGain, "0 to 3")
+		}
+		if g.DAC > 3 {
+			return configError(field+".DAC", g.DAC, "0 to 3")
+		}
+		if g.Mixer > 15 {
+			return configError(field+".Mixer", g.Mixer, "0 to 15")
+		}
 func (c *Config) checkIF(name string, ch Channel, bw radio.Hertz) error {
 	if !ch.Enable {
 		return nil

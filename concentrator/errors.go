@@ -13,6 +13,7 @@ var (
 	ErrNotReset    = errors.New("the chip was not reset")
 	ErrFirmware    = errors.New("MCU firmware")
 	ErrMCU         = errors.New("the chip's microcontroller doesn't answer as it should")
+	ErrCalibration = errors.New("radio calibration failed")
 	ErrStalled     = errors.New("the chip has stalled")
 	ErrCounter     = errors.New("the chip's counter is not plausible")
 	ErrTransfer    = errors.New("SPI transfer failed")

@@ -315,7 +315,9 @@ func TestConfigurationErrorsNameTheField(t *testing.T) {
 	for field, change := range map[string]func(*Config){
 		"ClockSource":                func(c *Config) { c.ClockSource = 2 },
 		"ClockSource = 1":            func(c *Config) { c.ClockSource, c.Radios[1].Enable = 1, false },
-		"Radios[0].Type = SX1257":    func(c *Config) { c.Radios[0].Type = SX1257 },
+		"Radios[0].Type = radio":     func(c *Config) { c.Radios[0].Type = 3 },
+		"Radios[1].Type = SX1257":    func(c *Config) { c.Radios[1].Type = SX1257 },
+		"FullDuplex":                 func(c *Config) { c.FullDuplex = true },
 		"Radios[1].Freq = 450000000": func(c *Config) { c.Radios[1].Freq = 450_000_000 },
 		"Radios[1].Transmit":         func(c *Config) { c.Radios[1] = Radio{Transmit: true} },
 		"Radios[0].TXMin/TXMax":      func(c *Config) { c.Radios[0].TXMin = 0 },

@@ -3,6 +3,7 @@ package concentrator
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 
 	"gatewayd/concentrator/reg"
+	"gatewayd/radio/sx1261"
 )
 
 // Firmware is what the chip's two microcontrollers run: the AGC's image
@@ -36,6 +38,15 @@ type image struct {
 	Array  string
 	SHA256 string
 }
+	Words  bool // elements of 32 bits, most significant byte first, else bytes
+}
+
+// size is the length of the image in bytes.
+func (m image) size() int {
+	if m.Words {
+		return sx1261.PatchSize
+	}
+	return reg.MCUMemorySize
 
 // The known-good images are those of Lora-net/sx1302_hal 2.1.0.
 var (
@@ -50,15 +61,18 @@ func images() []image { return []image{agcSX1250, agcSX125x, arbiter, calibrate}
 // howToImport ends every message about a missing or wrong image.
 const howToImport = "get the vendor's source tree (Lora-net/sx1302_hal, version 2.1.0) and run: gatewayd firmware import PATH-TO-sx1302_hal"
 
-// LoadFirmware reads the images for SX1250 radios from a folder and checks
-// their length and hash. The error names the file, what it is and what to do.
-func LoadFirmware(dir string) (Firmware, error) {
-	agc, err := agcSX1250.load(dir)
-	if err != nil {
+// LoadFirmware reads the images for a type of radio (none given: the SX1250)
+// from a folder and checks their length and hash. The error names the file,
+// what it is and what to do.
+func LoadFirmware(dir string, radios ...RadioType) (f Firmware, err error) {
+	kind := SX1250
+	if len(radios) > 0 {
+		kind = radios[0]
+	}
+	if f.AGC, err = kind.parameters().firmware.load(dir); err != nil {
 		return Firmware{}, err
 	}
-	arb, err := arbiter.load(dir)
-	if err != nil {
+	if f.ARB, err = arbiter.load(dir); err != nil {
 		return Firmware{}, err
 	}
 	return Firmware{AGC: agc, ARB: arb}, nil
@@ -80,8 +94,8 @@ func (m image) load(dir string) ([]byte, error) {
 }
 
 func (m image) check(data []byte) error {
-	if len(data) != reg.MCUMemorySize {
-		return fmt.Errorf("has %d bytes, not %d", len(data), reg.MCUMemorySize)
+	if len(data) != m.size() {
+		return fmt.Errorf("has %d bytes, not %d", len(data), m.size())
 	}
 	if sum := fmt.Sprintf("%x", sha256.Sum256(data)); sum != m.SHA256 {
 		return fmt.Errorf("has SHA-256 %s, not the known %s", sum, m.SHA256)
@@ -91,12 +105,13 @@ func (m image) check(data []byte) error {
 
 // checkLengths accepts any image of the right length: the hash was checked
 // when it was loaded, and the emulated chip takes anything.
-func (f Firmware) checkLengths() error {
+func (f Firmware) checkLengths(radios RadioType) error {
 	for _, x := range []struct {
-		name string
-		data []byte
-	}{{"Firmware.AGC", f.AGC}, {"Firmware.ARB", f.ARB}} {
-		if len(x.data) != reg.MCUMemorySize {
+		name   string
+		data   []byte
+		needed bool
+	}{{"Firmware.AGC", f.AGC, true}, {"Firmware.ARB", f.ARB, true}, {"Firmware.Calibration", f.Calibration, radios != SX1250}} {
+		if x.needed && len(x.data) != reg.MCUMemorySize {
 			return configError(x.name, fmt.Sprintf("%d bytes", len(x.data)),
 				fmt.Sprintf("%d bytes are wanted; load them with LoadFirmware", reg.MCUMemorySize))
 		}
@@ -108,8 +123,8 @@ func (f Firmware) checkLengths() error {
 // run nothing. Their bytes differ from each other and from place to place, so
 // that a read-back that mixes something up is found.
 func EmulatedFirmware() Firmware {
-	fill := func(seed uint32) []byte {
-		data := make([]byte, reg.MCUMemorySize)
+	fill := func(seed uint32, size int) []byte {
+		data := make([]byte, size)
 		for i := range data {
 			seed = seed*1664525 + 1013904223
 			data[i] = byte(seed >> 24)
@@ -134,7 +149,7 @@ func importImages(list []image, halTree, dir string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s is no source tree of the vendor's library: %w", ErrFirmware, halTree, err)
 		}
-		if data[i], err = arrayBytes(text); err != nil {
+		if data[i], err = arrayBytes(text, m.Words); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrFirmware, path, err)
 		}
 		if err := m.check(data[i]); err != nil {
@@ -166,7 +181,7 @@ func writeWhole(path string, data []byte) error {
 
 // arrayBytes returns the elements of the first array initialiser in a C
 // source: numbers between braces, separated by commas.
-func arrayBytes(text []byte) ([]byte, error) {
+func arrayBytes(text []byte, words bool) ([]byte, error) {
 	_, body, ok := bytes.Cut(text, []byte("{"))
 	if !ok {
 		return nil, errors.New("no array found: there is no opening brace")
@@ -181,11 +196,19 @@ func arrayBytes(text []byte) ([]byte, error) {
 		if len(element) == 0 {
 			continue // after the last comma
 		}
-		v, err := strconv.ParseUint(string(element), 0, 8)
+		v, err := strconv.ParseUint(string(element), 0, bits)
 		if err != nil {
-			return nil, fmt.Errorf("element %d is no byte: %q", len(out), truncate(element))
+			return nil, fmt.Errorf("element at byte %d is no number of %d bits: %q", len(out), bits, truncate(element))
 		}
-		out = append(out, byte(v))
+		if words {
+			out = binary.BigEndian.AppendUint32(out, uint32(v))
+		} else {
+			out = append(out, byte(v))
+		}
+	bits := 8
+	if words {
+		bits = 32
+	}
 	}
 	return out, nil
 }

@@ -17,6 +17,16 @@ func pickGain(gains []Gain, power radio.DBm) (best Gain, ok bool) {
 	return best, ok
 }
 
+// index orders the settings with the same amplifier: the SX1250's power
+// index, or mixer and DAC gain of the SX1255 and SX1257, some 2 dB and 9 dB
+// a step.
+func (g Gain) index() int {
+	if g.DAC|g.Mixer == 0 {
+		return int(g.Index)
+	}
+	return 9*int(g.DAC) + 2*int(g.Mixer)
+}
+
 // LintGains reports what is odd about a gain table, though usable: powers out
 // of order or double, and a power index that falls while the power rises with
 // the amplifier in the same state, which is most likely a slip of the pen.
@@ -31,8 +41,10 @@ func LintGains(gains []Gain) []string {
 			odd = append(odd, fmt.Sprintf("%v dBm (entry %d) comes after %v dBm: sort the table by power", b.Power, i, a.Power))
 		case a.PA && !b.PA:
 			odd = append(odd, fmt.Sprintf("%v dBm switches the amplifier off that %v dBm has on", b.Power, a.Power))
-		case a.PA == b.PA && b.Index <= a.Index:
-			odd = append(odd, fmt.Sprintf("%v dBm has power index %d, not above %d of %v dBm: measure before use", b.Power, b.Index, a.Index, a.Power))
+		case a.PAGain > b.PAGain:
+			odd = append(odd, fmt.Sprintf("%v dBm has amplifier gain %d, below %d of %v dBm", b.Power, b.PAGain, a.PAGain, a.Power))
+		case a.PA == b.PA && a.PAGain == b.PAGain && b.index() <= a.index():
+			odd = append(odd, fmt.Sprintf("%v dBm has power index %d, not above %d of %v dBm: measure before use", b.Power, b.index(), a.index(), a.Power))
 		}
 	}
 	return odd

@@ -142,6 +142,7 @@ type recordedChannel struct {
 
 type recordedRadio struct {
 	Enable      bool
+	Type        string
 	Freq        int64
 	RSSIOffset  float64            `json:"rssi_offset"`
 	RSSITComp   map[string]float64 `json:"rssi_tcomp"`
@@ -150,9 +151,12 @@ type recordedRadio struct {
 	TXMin       int64              `json:"tx_freq_min"`
 	TXMax       int64              `json:"tx_freq_max"`
 	Gains       []struct {
-		Power float64 `json:"rf_power"`
-		PA    int     `json:"pa_gain"`
-		Index uint8   `json:"pwr_idx"`
+		Power   float64 `json:"rf_power"`
+		PA      int     `json:"pa_gain"`
+		Index   uint8   `json:"pwr_idx"`
+		DAC     uint8   `json:"dac_gain"`
+		Mixer   uint8   `json:"mix_gain"`
+		Digital uint8   `json:"dig_gain"`
 	} `json:"tx_gain_lut"`
 }
 
@@ -195,11 +199,18 @@ func (r recordedRadio) radio() Radio {
 		Enable: r.Enable, Freq: radio.Hertz(r.Freq), SingleInput: r.SingleInput, RSSIOffset: radio.DB(r.RSSIOffset),
 		Transmit: r.TX, TXMin: radio.Hertz(r.TXMin), TXMax: radio.Hertz(r.TXMax),
 	}
+	out.Type = map[string]RadioType{"SX1255": SX1255, "SX1257": SX1257}[r.Type]
 	for i, k := range []string{"coeff_a", "coeff_b", "coeff_c", "coeff_d", "coeff_e"} {
 		out.RSSITemperature[i] = r.RSSITComp[k]
 	}
 	for _, g := range r.Gains {
-		out.Gains = append(out.Gains, Gain{Power: radio.DBm(g.Power), PA: g.PA > 0, Index: g.Index})
+		x := Gain{Power: radio.DBm(g.Power), Digital: g.Digital}
+		if out.Type == SX1250 {
+			x.PA, x.Index = g.PA > 0, g.Index
+		} else {
+			x.PAGain, x.DAC, x.Mixer = uint8(g.PA), g.DAC, g.Mixer
+		}
+		out.Gains = append(out.Gains, x)
 	}
 	return out
 }
@@ -214,6 +225,9 @@ func (r recording) config() Config {
 	out := Config{
 		Radios: [2]Radio{c.Radio0.radio(), c.Radio1.radio()}, ClockSource: c.ClockSrc, FullDuplex: c.FullDuplex,
 		PrivateNetwork: !c.Public, Firmware: EmulatedFirmware(),
+	}
+	if c.FullDuplex {
+		out.I2C = newThermometer(0x38, 25)
 	}
 	for i, ch := range []recordedChannel{c.C0, c.C1, c.C2, c.C3, c.C4, c.C5, c.C6, c.C7} {
 		out.Channels[i] = ch.channel()

@@ -15,7 +15,7 @@ import (
 // bytes of mailbox, one stage after the other.
 
 const (
-	mcuDeadline = 250 * time.Millisecond // for each stage of a dialogue
+	mcuDeadline = 250 * time.Millisecond
 	mcuPoll     = 500 * time.Microsecond
 )
 
@@ -27,16 +27,22 @@ type mcu struct {
 	program    reg.Field
 	parity     reg.Field
 	statusAddr reg.Addr
+	deadline   time.Duration // for each stage of a dialogue
 }
 
 var (
-	agcMCU = mcu{"AGC", reg.AGCMemory, reg.AGCCtrlMCUClear, reg.AGCCtrlHostProg, reg.AGCCtrlParityError, reg.AGCMCUAGCStatus.Addr()}
-	arbMCU = mcu{"ARB", reg.ARBMemory, reg.ARBCtrlMCUClear, reg.ARBCtrlHostProg, reg.ARBCtrlParityError, reg.ARBMCUARBStatus.Addr()}
+	agcMCU = mcu{"AGC", reg.AGCMemory, reg.AGCCtrlMCUClear, reg.AGCCtrlHostProg, reg.AGCCtrlParityError, reg.AGCMCUAGCStatus.Addr(), mcuDeadline}
+	arbMCU = mcu{"ARB", reg.ARBMemory, reg.ARBCtrlMCUClear, reg.ARBCtrlHostProg, reg.ARBCtrlParityError, reg.ARBMCUARBStatus.Addr(), mcuDeadline}
 )
 
 // load writes a program, reads it back and starts the microcontroller.
 func (d *driver) load(m mcu, program []byte) error {
 	r := d.regs
+	if r.get(m.clear) == 0 { // it runs another program: stop it first
+		if err := r.put(m.clear, 1); err != nil {
+			return err
+		}
+	}
 	r.set(m.clear, 1)
 	r.set(m.program, 1)
 	r.set(reg.CommonPage, 0) // the memories are paged
@@ -82,7 +88,7 @@ func (d *driver) checkParity(m mcu) error {
 // await polls n bytes from the status byte on until the status is want and
 // accept agrees with the rest; the last answer is returned on success.
 func (d *driver) await(ctx context.Context, m mcu, want byte, n int, accept func(after []byte) error) error {
-	deadline := time.Now().Add(mcuDeadline)
+	deadline := time.Now().Add(m.deadline)
 	for {
 		data, err := d.regs.read(m.statusAddr, n)
 		if err != nil {
@@ -101,7 +107,7 @@ func (d *driver) await(ctx context.Context, m mcu, want byte, n int, accept func
 			if bad != nil {
 				return fmt.Errorf("%w: %s status 0x%02X: %w", ErrMCU, m.name, want, bad)
 			}
-			return fmt.Errorf("%w: %s status is 0x%02X %v after its command, not 0x%02X", ErrMCU, m.name, data[0], mcuDeadline, want)
+			return fmt.Errorf("%w: %s status is 0x%02X %v after its command, not 0x%02X", ErrMCU, m.name, data[0], m.deadline, want)
 		}
 		if err := pause(ctx, mcuPoll); err != nil {
 			return err

@@ -24,9 +24,16 @@ var pins = []setting{
 	{reg.GPIODirLDirection, 0x7F},
 }
 
-// amplifiers is when the AGC switches PA and LNA of each radio on.
-var amplifiers = []setting{
-	{reg.AGCLUTTableAPA, 4}, {reg.AGCLUTTableALNA, 2}, {reg.AGCLUTTableBPA, 4}, {reg.AGCLUTTableBLNA, 2},
+// amplifiers tells the AGC in which states PA and LNA of each radio are on.
+// Radio A of a full-duplex board keeps its LNA on while it transmits.
+func (d *driver) amplifiers(ctx context.Context) error {
+	pa, lna := byte(4), byte(2)
+	if d.cfg.FullDuplex {
+		pa, lna = 0x0C, 0x0F
+	}
+	return d.table([]setting{
+		{reg.AGCLUTTableAPA, pa}, {reg.AGCLUTTableALNA, lna}, {reg.AGCLUTTableBPA, 4}, {reg.AGCLUTTableBLNA, 2},
+	})(ctx)
 }
 
 // frontEnd is the radio front end: RSSI filters and start values, the DC
@@ -40,11 +47,18 @@ var frontEnd = []setting{
 	{reg.RadioFERSSIBbFilterAlphaRadioB, 3}, {reg.RadioFERSSIDecFilterAlphaRadioB, 7},
 }
 
-// transmitPath is the same for both transmitters: the AGC controls the
-// radio's PLL divider, samples go to an SX1250 in its own format.
-var transmitPath = []setting{
-	{reg.TXRffeIFCtrlTXIFDst, 1}, {reg.TXRffeIFCtrlTXMode, 1}, {reg.TXRffeIFCtrlTXClkEdge, 0}, {reg.TXRffeIFCtrl2PllDivCtrlAGC, 1},
-	{reg.TXRffeIFCtrlTXIFDst.Chain(1), 1}, {reg.TXRffeIFCtrlTXMode.Chain(1), 1}, {reg.TXRffeIFCtrlTXClkEdge.Chain(1), 0}, {reg.TXRffeIFCtrl2PllDivCtrlAGC.Chain(1), 1},
+// transmitPath is the same for both transmitters: samples go to the radio in
+// its kind's format; with an SX1250 the AGC controls the PLL divider.
+func (d *driver) transmitPath(context.Context) error {
+	sx1250 := flag(d.radioType() == SX1250)
+	for chain := range 2 {
+		for _, v := range []setting{
+			{reg.TXRffeIFCtrlTXIFDst, sx1250}, {reg.TXRffeIFCtrlTXMode, 1}, {reg.TXRffeIFCtrlTXClkEdge, 0}, {reg.TXRffeIFCtrl2PllDivCtrlAGC, sx1250},
+		} {
+			d.regs.set(v.field.Chain(chain), v.value)
+		}
+	}
+	return d.regs.flush()
 }
 
 // sx1303Model is what the OTP says about the one chip with fine time stamps.

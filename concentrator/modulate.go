@@ -20,9 +20,13 @@ func (s *session) prepare(t *transmission) error {
 	kind := s.drv.cfg.Radios[t.chain].Type
 	set := func(f reg.Field, v byte) { r.set(f.Chain(t.chain), v) }
 
-	set(reg.TXRffeIFIOffset, byte(t.gain.OffsetI))
-	set(reg.TXRffeIFQOffset, byte(t.gain.OffsetQ))
-	set(reg.TXAGCTXPwr, flag(t.gain.PA)<<6|t.gain.Index)
+	i, q := t.gain.OffsetI, t.gain.OffsetQ
+	if c, ok := s.drv.dcOffsets[dcKey{t.chain, t.gain.DAC, t.gain.Mixer}]; ok {
+		i, q = c.first, c.second
+	}
+	set(reg.TXRffeIFIOffset, byte(i))
+	set(reg.TXRffeIFQOffset, byte(q))
+	set(reg.TXAGCTXPwr, t.gain.word(kind))
 	set(reg.TXRffeIFIQGain, t.gain.Digital)
 	word := txFrequencyWord(kind, t.d.Freq)
 	set(reg.TXRffeIFFreqRFH, byte(word>>16))

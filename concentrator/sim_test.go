@@ -44,6 +44,9 @@ func newBench(t testing.TB, cfg Config, timing sx1302sim.Timing, change func(*sx
 	if cfg.FineTimestamp != FineTimestampOff {
 		sim.Model = sx1302sim.SX1303
 	}
+	for i, r := range cfg.Radios {
+		sim.Radios[i] = map[RadioType]sx1302sim.RadioKind{SX1250: sx1302sim.SX1250, SX1255: sx1302sim.SX1255, SX1257: sx1302sim.SX1257}[r.Type]
+	}
 	if change != nil {
 		change(&sim)
 	}
@@ -113,11 +116,18 @@ func effect(t testing.TB, trace []string) []string {
 	cur := map[int]byte{}
 	reg.Each(func(a reg.Addr, b reg.Byte) { cur[int(a)] = b.Reset })
 	var out []string
+	radios := radioRegisters{now: map[string]string{}, then: map[string]string{}}
 	for _, l := range trace {
 		if !strings.HasPrefix(l, "W ") {
 			continue
 		}
+		if strings.Contains(l, " reg=") {
+			radios.write(l)
+			continue
+		}
+		out = append(out, radios.flush()...)
 		a, data, ok := written1302(l)
+		radios.reset(a)
 		if !ok || a < 0x5200 || a >= 0x5300 && a < 0x5400 || a >= 0x5500 && a < 0x5600 {
 			if strings.Contains(l, "len=1024") { // the emulated chip has other firmware
 				l, _, _ = strings.Cut(l, " sha256")
@@ -141,6 +151,54 @@ func effect(t testing.TB, trace []string) []string {
 		}
 	}
 	return out
+}
+
+// radioRegisters are those of the SX1255 and SX1257, whose writes between two
+// accesses to the SX1302 count by what they change in the end. Only writes to
+// the mode register keep their order.
+type radioRegisters struct {
+	now, then map[string]string // by "radio register": before, and to be
+	modes     []string
+}
+
+func (r *radioRegisters) write(l string) {
+	f := strings.Fields(l) // W radioA reg=0x0d f8
+	key := f[1] + " " + f[2]
+	if f[2] == "reg=0x00" {
+		r.modes = append(r.modes, l)
+		return
+	}
+	r.then[key] = f[3]
+}
+
+func (r *radioRegisters) flush() (out []string) {
+	for key, v := range r.then {
+		if r.now[key] != v {
+			out = append(out, "W "+key+" "+v)
+		}
+		r.now[key] = v
+	}
+	sort.Strings(out)
+	for _, l := range r.modes {
+		f := strings.Fields(l)
+		if key := f[1] + " " + f[2]; r.now[key] != f[3] {
+			r.now[key] = f[3]
+			out = append(out, l)
+		}
+	}
+	clear(r.then)
+	r.modes = nil
+	return out
+}
+
+// reset forgets what a radio's registers are when its reset line may move.
+func (r *radioRegisters) reset(control int) {
+	name := map[int]string{0x5783: "radioA ", 0x5784: "radioB "}[control]
+	for key := range r.now {
+		if name != "" && strings.HasPrefix(key, name) {
+			delete(r.now, key)
+		}
+	}
 }
 
 // registerImage is the registers at the end of a trace that are not at their reset value.
@@ -221,7 +279,7 @@ func startTrace(t *testing.T, cfg Config) []string {
 }
 
 var starts = []string{
-	"start_eu868_sx1250", "start_as923_sx1250", "start_cn490_sx1250",
+	"start_eu868_sx1257", "start_cn490_sx1255_fdx", "start_eu868_sx1250", "start_as923_sx1250", "start_cn490_sx1250",
 	"cfg_ftime_all_sf", "cfg_implicit_std", "cfg_no_service_no_fsk", "cfg_private", "cfg_radio0_only", "cfg_single_input",
 	"cfg_std_sf11_bw125", "cfg_std_sf11_bw250", "cfg_std_sf11_bw500", "cfg_std_sf5_bw125", "cfg_std_sf5_bw250", "cfg_std_sf5_bw500",
 	"cfg_std_sf7_bw125", "cfg_std_sf7_bw250", "cfg_std_sf7_bw500", "cfg_std_sf9_bw125", "cfg_std_sf9_bw250", "cfg_std_sf9_bw500",

@@ -9,6 +9,7 @@ import (
 	"gatewayd/concentrator/reg"
 	"gatewayd/radio"
 	"gatewayd/radio/sx1250"
+	"gatewayd/radio/sx125x"
 )
 
 // driver is the chip as one goroutine sees it: its bus, the copy of its
@@ -42,7 +43,7 @@ func (d *driver) steps() []step {
 		{"hand the radios to the AGC", d.handOver},
 		{"time stamp mode", d.timestampMode},
 		{"pins", d.table(pins)},
-		{"amplifier tables", d.table(amplifiers)},
+		{"amplifier tables", d.amplifiers},
 		{"front end", d.table(frontEnd)},
 		{"channelizer", d.channelizer},
 		{"correlators", d.correlators},
@@ -55,7 +56,7 @@ func (d *driver) steps() []step {
 		{"configure AGC", d.configureAGC},
 		{"load ARB firmware", func(context.Context) error { return d.load(arbMCU, c.Firmware.ARB) }},
 		{"configure ARB", d.configureARB},
-		{"transmit path", d.table(transmitPath)},
+		{"transmit path", d.transmitPath},
 		{"pulse per second", d.pulsePerSecond},
 		{"LED", func(context.Context) error { return d.regs.put(reg.GPIOOutLOutValue, 1) }},
 		{"read the EUI", d.readEUI},
@@ -196,8 +197,9 @@ func diagnose(version byte) error {
 	return fmt.Errorf("%w: the version register reads 0x%02X, not 0x10 or 0x12: not an SX1302/SX1303, or the SPI clock is too fast for the wiring", ErrNoChip, version)
 }
 
-// Times of a radio reset. The SX1250 wants its reset low for 100 µs at least
-// and is ready 3.5 ms later; the supply gets a little time before.
+// Times of a radio reset. All want 100 µs at least; the SX1250 is ready
+// 3.5 ms later, the SX1255 and SX1257 5 ms; the supply gets a little time
+// before.
 const (
 	radioPowerTime = 5 * time.Millisecond
 	radioResetTime = time.Millisecond
@@ -214,17 +216,20 @@ var radioControl = [2]radioFields{
 	{reg.AGCRFEnBRadio, reg.AGCRFEnBRadioRst, reg.CommonCtrl0SX1261ModeRadioB},
 }
 
-// resetRadio powers a radio and pulses its reset, active low on the SX1250.
+// resetRadio powers a radio and pulses its reset, active low on the SX1250
+// and active high on the others.
 func (d *driver) resetRadio(ctx context.Context, n int) error {
 	r, f := d.regs, radioControl[n]
 	r.set(reg.CommonCtrl0Clk32RifCtrl, 0) // the chip's own clock drives the radio's SPI
 	powered := r.get(f.enable) == 1
 	for _, s := range []struct {
-		field reg.Field
-		value byte
-		wait  time.Duration
-	}{{f.enable, 1, 0}, {f.reset, 1, radioPowerTime}, {f.reset, 0, radioResetTime}, {f.reset, 1, radioReadyTime}} {
-		if powered && s.value == 1 && s.wait != radioReadyTime {
+		field   reg.Field
+		value   byte
+		wait    time.Duration
+		powerUp bool // only if it is off
+	}{{f.enable, 1, 0, true}, {f.reset, idle, radioPowerTime, true}, {f.reset, 1 - idle, radioResetTime, false}, {f.reset, idle, radioReadyTime, false}} {
+		if powered && s.powerUp {
+	idle := flag(d.cfg.Radios[n].Type == SX1250)
 			continue // already on and out of reset
 		}
 		if err := r.put(s.field, s.value); err != nil {
@@ -273,12 +278,14 @@ func (d *driver) calibrateRadios(ctx context.Context) error {
 	if err := r.flush(); err != nil {
 		return err
 	}
-	for n, c := range d.cfg.Radios {
-		if !c.Enable {
-			continue
-		}
-		if err := sx1250.New(radioPort{d.bus, n}).CalibrateImage(ctx, c.Freq); err != nil {
-			return fmt.Errorf("radio %c: %w", 'A'+n, err)
+	if d.radioType() == SX1250 {
+		for n, c := range d.cfg.Radios {
+			if !c.Enable {
+				continue
+			}
+			if err := sx1250.New(radioPort{d.bus, n}).CalibrateImage(ctx, c.Freq); err != nil {
+				return fmt.Errorf("radio %c: %w", 'A'+n, err)
+			}
 		}
 	}
 	return r.put(reg.AGCCtrlForceHostFE, 0)
@@ -286,10 +293,23 @@ func (d *driver) calibrateRadios(ctx context.Context) error {
 
 func (d *driver) setUpRadio(ctx context.Context, n int) error {
 	c := d.cfg.Radios[n]
+	} else if err := d.calibrateSX125x(ctx); err != nil {
+		return err
 	if !c.Enable {
 		return nil
 	}
 	if err := d.resetRadio(ctx, n); err != nil {
+// radioType is the type of the radios: all enabled ones have the same.
+func (d *driver) radioType() RadioType { return d.cfg.Radios[d.cfg.ClockSource].Type }
+
+// sx125x translates the type.
+func (t RadioType) sx125x() sx125x.Kind {
+	if t == SX1255 {
+		return sx125x.SX1255
+	}
+	return sx125x.SX1257
+}
+
 		return err
 	}
 	return sx1250.New(radioPort{d.bus, n}).SetUp(ctx, c.Freq, c.SingleInput)
@@ -298,6 +318,9 @@ func (d *driver) setUpRadio(ctx context.Context, n int) error {
 // handOver clocks the chip from the radio again; then the AGC owns the radios.
 func (d *driver) handOver(ctx context.Context) error {
 	if err := d.selectClock(ctx); err != nil {
+	if c.Type != SX1250 {
+		return d.sx125x(n).SetUp(ctx, c.Freq, n == d.cfg.ClockSource)
+	}
 		return err
 	}
 	return d.regs.put(reg.CommonCtrl0HostRadioCtrl, 0)
