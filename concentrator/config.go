@@ -35,12 +35,12 @@ type Config struct {
 	Reset     func(context.Context) error
 	HoldReset func() error
 
-	// Temperature of the board in degrees Celsius for the RSSI correction; it
-	// must not block. Nil means the thermometer on I2C; an error, or none
-	// there, means 25.
 	// I2C is the board's second bus, with its thermometer and, on full-duplex
 	// boards, the gain of the transmit amplifier. Nil means none.
 	I2C i2c.Bus
+	// Temperature of the board in degrees Celsius for the RSSI correction; it
+	// must not block. Nil means the thermometer on I2C; an error, or none
+	// there, means 25.
 	Temperature func() (float64, error)
 
 	// Fixes name the seconds of the pulses that the chip gets (gnss.Receiver
@@ -102,8 +102,6 @@ type Gain struct {
 	Digital uint8     // digital gain, 0 to 3
 	OffsetI int8      // DC offsets of the modulator; those of an SX125x are calibrated
 	OffsetQ int8
-}
-
 
 	PA    bool  // SX1250: external power amplifier on
 	Index uint8 // SX1250: power index, 0 to 22
@@ -119,6 +117,8 @@ func (g Gain) word(t RadioType) byte {
 		return flag(g.PA)<<6 | g.Index
 	}
 	return g.PAGain<<6 | g.DAC<<4 | g.Mixer
+}
+
 // Channel is one receive channel: a radio and an offset from its centre.
 type Channel struct {
 	Enable bool
@@ -201,14 +201,14 @@ func (c *Config) check() error {
 			return err
 		}
 	}
-	if err := c.checkChannels(); err != nil {
-		return err
 	if a, b := c.Radios[0], c.Radios[1]; a.Enable && b.Enable && a.Type != b.Type {
 		return configError("Radios[1].Type", b.Type, fmt.Sprintf("Radios[0] is an %v; the chip's firmware drives two of one type only", a.Type))
 	}
 	if c.FullDuplex && c.I2C == nil {
 		return configError("FullDuplex", true, "the gain of a full-duplex board's transmit amplifier is set over I2C: set I2C (i2c in the configuration), or turn it off")
 	}
+	if err := c.checkChannels(); err != nil {
+		return err
 	}
 	if err := c.checkFSK(); err != nil {
 		return err
@@ -219,7 +219,7 @@ func (c *Config) check() error {
 	if c.Poll < 100*time.Microsecond || c.Poll > time.Second {
 		return configError("Poll", c.Poll, "100 µs to 1 s")
 	}
-	return c.Firmware.checkLengths()
+	return c.Firmware.checkLengths(c.Radios[c.ClockSource].Type)
 }
 
 func (r *Radio) check(name string) error {
@@ -235,14 +235,14 @@ func (r *Radio) check(name string) error {
 	if err := r.Type.checkFrequency(r.Freq); err != nil {
 		return configError(name+".Freq", int64(r.Freq), err.Error())
 	}
+	if r.SingleInput && r.Type != SX1250 {
+		return configError(name+".SingleInput", true, "only the SX1250 has a differential input")
+	}
 	if !r.Transmit {
 		return nil
 	}
 	if r.TXMin <= 0 || r.TXMax < r.TXMin {
 		return configError(name+".TXMin/TXMax", fmt.Sprint(int64(r.TXMin), "/", int64(r.TXMax)), "a range of carrier frequencies in Hz is needed")
-	if r.SingleInput && r.Type != SX1250 {
-		return configError(name+".SingleInput", true, "only the SX1250 has a differential input")
-	}
 	}
 	if len(r.Gains) == 0 {
 		return configError(name+".Gains", "empty", "a radio that transmits needs at least one power setting")
@@ -250,11 +250,6 @@ func (r *Radio) check(name string) error {
 	return CheckGains(name, r.Gains)
 }
 
-// CheckGains reports an entry of a gain table that the radio can't do. See
-// [LintGains] for tables that are only odd.
-func CheckGains(name string, gains []Gain) error {
-	for i, g := range gains {
-		field := fmt.Sprintf("%s.Gains[%d]", name, i)
 // checkFrequency tells whether a type of radio can be tuned to f.
 func (t RadioType) checkFrequency(f radio.Hertz) error {
 	if t == SX1250 {
@@ -264,17 +259,17 @@ func (t RadioType) checkFrequency(f radio.Hertz) error {
 	return t.sx125x().CheckFrequency(f)
 }
 
+// CheckGains reports an entry of a gain table that the radio can't do. See
+// [LintGains] for tables that are only odd.
+func CheckGains(name string, gains []Gain) error {
+	for i, g := range gains {
+		field := fmt.Sprintf("%s.Gains[%d]", name, i)
 		if g.Index > 22 {
 			return configError(field+".Index", g.Index, "0 to 22")
 		}
 		if g.Digital > 3 {
 			return configError(field+".Digital", g.Digital, "0 to 3")
 		}
-	}
-	return nil
-}
-
-// checkIF checks one receive channel of a bandwidth.
 		if g.PAGain > 3 {
 			return configError(field+".PAGain", g.PAGain, "0 to 3")
 		}
@@ -284,6 +279,11 @@ func (t RadioType) checkFrequency(f radio.Hertz) error {
 		if g.Mixer > 15 {
 			return configError(field+".Mixer", g.Mixer, "0 to 15")
 		}
+	}
+	return nil
+}
+
+// checkIF checks one receive channel of a bandwidth.
 func (c *Config) checkIF(name string, ch Channel, bw radio.Hertz) error {
 	if !ch.Enable {
 		return nil

@@ -3,7 +3,6 @@ package concentrator
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"strconv"
 
 	"gatewayd/concentrator/reg"
-	"gatewayd/radio/sx1261"
 )
 
 // Firmware is what the chip's two microcontrollers run: the AGC's image
@@ -38,15 +36,6 @@ type image struct {
 	Array  string
 	SHA256 string
 }
-	Words  bool // elements of 32 bits, most significant byte first, else bytes
-}
-
-// size is the length of the image in bytes.
-func (m image) size() int {
-	if m.Words {
-		return sx1261.PatchSize
-	}
-	return reg.MCUMemorySize
 
 // The known-good images are those of Lora-net/sx1302_hal 2.1.0.
 var (
@@ -75,7 +64,12 @@ func LoadFirmware(dir string, radios ...RadioType) (f Firmware, err error) {
 	if f.ARB, err = arbiter.load(dir); err != nil {
 		return Firmware{}, err
 	}
-	return Firmware{AGC: agc, ARB: arb}, nil
+	if kind != SX1250 {
+		if f.Calibration, err = calibrate.load(dir); err != nil {
+			return Firmware{}, err
+		}
+	}
+	return f, nil
 }
 
 func (m image) load(dir string) ([]byte, error) {
@@ -94,8 +88,8 @@ func (m image) load(dir string) ([]byte, error) {
 }
 
 func (m image) check(data []byte) error {
-	if len(data) != m.size() {
-		return fmt.Errorf("has %d bytes, not %d", len(data), m.size())
+	if len(data) != reg.MCUMemorySize {
+		return fmt.Errorf("has %d bytes, not %d", len(data), reg.MCUMemorySize)
 	}
 	if sum := fmt.Sprintf("%x", sha256.Sum256(data)); sum != m.SHA256 {
 		return fmt.Errorf("has SHA-256 %s, not the known %s", sum, m.SHA256)
@@ -123,8 +117,8 @@ func (f Firmware) checkLengths(radios RadioType) error {
 // run nothing. Their bytes differ from each other and from place to place, so
 // that a read-back that mixes something up is found.
 func EmulatedFirmware() Firmware {
-	fill := func(seed uint32, size int) []byte {
-		data := make([]byte, size)
+	fill := func(seed uint32) []byte {
+		data := make([]byte, reg.MCUMemorySize)
 		for i := range data {
 			seed = seed*1664525 + 1013904223
 			data[i] = byte(seed >> 24)
@@ -149,7 +143,7 @@ func importImages(list []image, halTree, dir string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s is no source tree of the vendor's library: %w", ErrFirmware, halTree, err)
 		}
-		if data[i], err = arrayBytes(text, m.Words); err != nil {
+		if data[i], err = arrayBytes(text); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrFirmware, path, err)
 		}
 		if err := m.check(data[i]); err != nil {
@@ -181,7 +175,7 @@ func writeWhole(path string, data []byte) error {
 
 // arrayBytes returns the elements of the first array initialiser in a C
 // source: numbers between braces, separated by commas.
-func arrayBytes(text []byte, words bool) ([]byte, error) {
+func arrayBytes(text []byte) ([]byte, error) {
 	_, body, ok := bytes.Cut(text, []byte("{"))
 	if !ok {
 		return nil, errors.New("no array found: there is no opening brace")
@@ -196,19 +190,11 @@ func arrayBytes(text []byte, words bool) ([]byte, error) {
 		if len(element) == 0 {
 			continue // after the last comma
 		}
-		v, err := strconv.ParseUint(string(element), 0, bits)
+		v, err := strconv.ParseUint(string(element), 0, 8)
 		if err != nil {
-			return nil, fmt.Errorf("element at byte %d is no number of %d bits: %q", len(out), bits, truncate(element))
+			return nil, fmt.Errorf("element %d is no byte: %q", len(out), truncate(element))
 		}
-		if words {
-			out = binary.BigEndian.AppendUint32(out, uint32(v))
-		} else {
-			out = append(out, byte(v))
-		}
-	bits := 8
-	if words {
-		bits = 32
-	}
+		out = append(out, byte(v))
 	}
 	return out, nil
 }

@@ -15,11 +15,12 @@ import (
 // driver is the chip as one goroutine sees it: its bus, the copy of its
 // registers, and what it is to be.
 type driver struct {
-	cfg  *Config
-	bus  *bus
-	regs *shadow
-	log  *slog.Logger
-	eui  radio.EUI64
+	cfg       *Config
+	bus       *bus
+	regs      *shadow
+	log       *slog.Logger
+	eui       radio.EUI64
+	dcOffsets map[dcKey]correction // SX1255/57 only: found by the calibration
 }
 
 // step is one named part of the start; its name is in the error.
@@ -58,6 +59,7 @@ func (d *driver) steps() []step {
 		{"configure ARB", d.configureARB},
 		{"transmit path", d.transmitPath},
 		{"pulse per second", d.pulsePerSecond},
+		{"transmit amplifier's gain", d.when(c.FullDuplex, d.amplifierGain)},
 		{"LED", func(context.Context) error { return d.regs.put(reg.GPIOOutLOutValue, 1) }},
 		{"read the EUI", d.readEUI},
 	}
@@ -222,6 +224,7 @@ func (d *driver) resetRadio(ctx context.Context, n int) error {
 	r, f := d.regs, radioControl[n]
 	r.set(reg.CommonCtrl0Clk32RifCtrl, 0) // the chip's own clock drives the radio's SPI
 	powered := r.get(f.enable) == 1
+	idle := flag(d.cfg.Radios[n].Type == SX1250)
 	for _, s := range []struct {
 		field   reg.Field
 		value   byte
@@ -229,7 +232,6 @@ func (d *driver) resetRadio(ctx context.Context, n int) error {
 		powerUp bool // only if it is off
 	}{{f.enable, 1, 0, true}, {f.reset, idle, radioPowerTime, true}, {f.reset, 1 - idle, radioResetTime, false}, {f.reset, idle, radioReadyTime, false}} {
 		if powered && s.powerUp {
-	idle := flag(d.cfg.Radios[n].Type == SX1250)
 			continue // already on and out of reset
 		}
 		if err := r.put(s.field, s.value); err != nil {
@@ -287,18 +289,12 @@ func (d *driver) calibrateRadios(ctx context.Context) error {
 				return fmt.Errorf("radio %c: %w", 'A'+n, err)
 			}
 		}
+	} else if err := d.calibrateSX125x(ctx); err != nil {
+		return err
 	}
 	return r.put(reg.AGCCtrlForceHostFE, 0)
 }
 
-func (d *driver) setUpRadio(ctx context.Context, n int) error {
-	c := d.cfg.Radios[n]
-	} else if err := d.calibrateSX125x(ctx); err != nil {
-		return err
-	if !c.Enable {
-		return nil
-	}
-	if err := d.resetRadio(ctx, n); err != nil {
 // radioType is the type of the radios: all enabled ones have the same.
 func (d *driver) radioType() RadioType { return d.cfg.Radios[d.cfg.ClockSource].Type }
 
@@ -310,7 +306,16 @@ func (t RadioType) sx125x() sx125x.Kind {
 	return sx125x.SX1257
 }
 
+func (d *driver) setUpRadio(ctx context.Context, n int) error {
+	c := d.cfg.Radios[n]
+	if !c.Enable {
+		return nil
+	}
+	if err := d.resetRadio(ctx, n); err != nil {
 		return err
+	}
+	if c.Type != SX1250 {
+		return d.sx125x(n).SetUp(ctx, c.Freq, n == d.cfg.ClockSource)
 	}
 	return sx1250.New(radioPort{d.bus, n}).SetUp(ctx, c.Freq, c.SingleInput)
 }
@@ -318,9 +323,6 @@ func (t RadioType) sx125x() sx125x.Kind {
 // handOver clocks the chip from the radio again; then the AGC owns the radios.
 func (d *driver) handOver(ctx context.Context) error {
 	if err := d.selectClock(ctx); err != nil {
-	if c.Type != SX1250 {
-		return d.sx125x(n).SetUp(ctx, c.Freq, n == d.cfg.ClockSource)
-	}
 		return err
 	}
 	return d.regs.put(reg.CommonCtrl0HostRadioCtrl, 0)
