@@ -61,6 +61,9 @@ func (s *Server) admit(r *http.Request, query parameters) (*subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.paceKey(cred); err != nil {
+		return nil, err
+	}
 	if cred.cookie && !sameOrigin(r) {
 		return nil, errCrossOrigin
 	}
@@ -111,7 +114,7 @@ func (s *Server) connected(c *subscriber, conn *websocket.Conn) {
 	s.mu.Unlock()
 	c.log.Info("data api connection opened", slog.String("remote", conn.RemoteAddr().String()), slog.String("key", c.keyID),
 		slog.String("types", c.filter.kinds.String()))
-	if _, err := s.keys.Get(c.keyID); err != nil && !c.local { // revoked between admission and registration
+	if !c.local && !s.lives(c.keyID) { // revoked between admission and registration
 		c.end(closePolicy, "access key revoked or changed")
 	}
 	go c.write()

@@ -33,6 +33,9 @@ const (
 	codeBinaryFrame     = "binary_frame"
 	codeUnknownNetwork  = "unknown_network"
 	codeDuplicateDevice = "device_exists"
+	codeUserExists      = "user_exists"
+	codeBadSignIn       = "bad_sign_in"
+	codeRateLimited     = "rate_limited"
 	codeServerError     = "server_error"
 )
 
@@ -125,7 +128,7 @@ func refuse(w http.ResponseWriter, p *problem) {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="gatewayd"`)
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		w.Header().Set("Retry-After", "5")
 	}
 	writeJSON(w, p.Status, p)

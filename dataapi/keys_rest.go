@@ -94,6 +94,8 @@ func keyReply(k Key, err error) (reply, error) {
 	return reply{http.StatusOK, map[string]keyView{"key": viewKey(k, "")}}, nil
 }
 
+const permissionsWanted = `{resource: {id or "*": ["create", "read", "update", "delete"]}} is wanted`
+
 // patchKey sets what the client gave. Ids of users and organisations and the
 // permissions are kept as sent.
 func patchKey(k *Key, body fields) error {
@@ -110,7 +112,7 @@ func patchKey(k *Key, body fields) error {
 	if body.given("permissions") {
 		var p Permissions
 		if err := json.Unmarshal(body.m["permissions"], &p); err != nil {
-			return badField("permissions", `{resource: {id or "*": ["create", "read", "update", "delete"]}} is wanted`)
+			return badField("permissions", "%s", permissionsWanted)
 		}
 		k.Permissions = p
 	}

@@ -19,6 +19,7 @@ const maxBody = 1 << 20
 // call is one request to the Management API.
 type call struct {
 	*http.Request
+	w     http.ResponseWriter // for headers
 	query parameters
 	key   *Key
 }
@@ -51,16 +52,23 @@ func (s *Server) routes() http.Handler {
 	s.resource(mux, "/api/"+apiVersion+"/bands/{id}", "", methods{http.MethodGet: s.getBand})
 	s.resource(mux, "/api/"+apiVersion+"/"+organisations, "", methods{http.MethodGet: s.listOrganisations})
 
+	s.resource(mux, "/api/"+apiVersion+"/auth", public, methods{http.MethodPost: s.signIn})
+	s.resource(mux, "/api/"+apiVersion+"/logout", public, methods{http.MethodGet: s.signOut, http.MethodPost: s.signOut})
+	s.resource(mux, "/api/"+apiVersion+"/users", "users", s.userList())
+	s.resource(mux, "/api/"+apiVersion+"/users/{id}", "users", s.userOne())
 	s.resource(mux, "/api/"+apiVersion+"/filters", "filters", s.filterList())
 	s.resource(mux, "/api/"+apiVersion+"/filters/{id}", "filters", s.filterOne())
 	s.resource(mux, "/api/"+apiVersion+"/history/data.json", "", methods{http.MethodGet: s.getHistory})
 
-	mux.HandleFunc("/healthz", s.healthz)
-	mux.HandleFunc("/readyz", s.readyz)
-	mux.Handle("/metrics", s.metrics.handler())
 	mux.HandleFunc("/{$}", index)
 	mux.HandleFunc("/", unknownPath)
-	return mux
+
+	all := http.NewServeMux()
+	all.HandleFunc("/healthz", s.healthz)
+	all.HandleFunc("/readyz", s.readyz)
+	all.Handle("/metrics", s.metrics.handler())
+	all.Handle("/", s.guard(mux))
+	return all
 }
 
 // unknownPath also tells clients of another API version which one there is.
@@ -74,6 +82,9 @@ func unknownPath(w http.ResponseWriter, r *http.Request) {
 	}
 	refuse(w, notFound("there is nothing at %s; the API is under /api/%s", shown(r.URL.Path), apiVersion))
 }
+
+// public is the name of resources that need no key.
+const public = "public"
 
 // resource serves one path. An empty name needs a key, but no right.
 func (s *Server) resource(mux *http.ServeMux, path, name string, m methods) {
@@ -94,38 +105,60 @@ func (s *Server) resource(mux *http.ServeMux, path, name string, m methods) {
 			refuse(w, &problem{http.StatusMethodNotAllowed, codeMethod, "", r.Method + " is not served here; allowed are " + allowed})
 			return
 		}
-		rep, err := s.dispatch(w, r, name, handle)
-		status := rep.status
-		if err != nil {
-			p := problemOf(err)
-			refuse(w, p)
-			if status = p.Status; p.Code == codeServerError {
-				s.log.Error("management api", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
-			}
-		} else if rep.body == nil {
-			w.WriteHeader(rep.status)
-		} else {
-			writeJSON(w, rep.status, rep.body)
-		}
+		status := s.answer(w, r, name, handle)
 		s.metrics.requests.WithLabelValues(r.Method, http.StatusText(status)).Inc()
 	})
 }
 
-// dispatch authorises a request and lets the handler answer it.
-func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, name string, handle func(*call) (reply, error)) (reply, error) {
-	query := parseParameters(r.URL.RawQuery)
-	cred, err := s.authenticate(r, query)
+// answer lets the handler answer a request, and says with which status.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, name string, handle func(*call) (reply, error)) int {
+	rep, keyID, err := s.dispatch(w, r, name, handle)
 	if err != nil {
-		return reply{}, err
+		p := problemOf(err)
+		refuse(w, p)
+		s.audit(r, keyID, p)
+		if p.Code == codeServerError {
+			s.log.Error("management api", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+		}
+		return p.Status
 	}
-	if cred.cookie && r.Method != http.MethodGet && (r.Header.Get("Sec-Fetch-Site") == "cross-site" || !sameOrigin(r)) {
-		return reply{}, errCrossOrigin
+	if rep.body == nil {
+		w.WriteHeader(rep.status)
+	} else {
+		writeJSON(w, rep.status, rep.body)
 	}
-	if !permitted(cred.key, name, r.Method, r.PathValue("id")) {
-		return reply{}, &problem{http.StatusForbidden, codeForbidden, "access_token", "access_token: this key lacks the right to " + action(r.Method) + " " + name}
-	}
+	s.auditChange(r, keyID, rep.status)
+	return rep.status
+}
+
+// dispatch authorises a request and lets the handler answer it. It also tells
+// by which key that was.
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, name string, handle func(*call) (reply, error)) (rep reply, keyID string, err error) {
+	c := &call{Request: r, w: w, query: parseParameters(r.URL.RawQuery)}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	return handle(&call{Request: r, query: query, key: cred.key})
+	if name == public {
+		if crossSite(r) && !s.allowedOrigin(r.Header.Get("Origin")) {
+			return reply{}, "", errCrossOrigin
+		}
+		rep, err = handle(c)
+		return rep, "", err
+	}
+	cred, err := s.authenticate(r, c.query)
+	if err != nil {
+		return reply{}, "", err
+	}
+	c.key, keyID = cred.key, cred.key.ID
+	if err := s.paceKey(cred); err != nil {
+		return reply{}, keyID, err
+	}
+	if cred.cookie && r.Method != http.MethodGet && (crossSite(r) || !sameOrigin(r)) {
+		return reply{}, keyID, errCrossOrigin
+	}
+	if !permitted(c.key, name, r.Method, r.PathValue("id")) {
+		return reply{}, keyID, &problem{http.StatusForbidden, codeForbidden, "access_token", "access_token: this key lacks the right to " + action(r.Method) + " " + name}
+	}
+	rep, err = handle(c)
+	return rep, keyID, err
 }
 
 func permitted(k *Key, name, method, id string) bool {

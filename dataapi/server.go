@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"gatewayd/nsedge"
 	"gatewayd/radio"
 )
@@ -49,6 +51,9 @@ type Config struct {
 	Bands []Band
 	// Ready says why the daemon isn't ready; nil if there is nothing to ask.
 	Ready func(context.Context) error
+	// Origins are the other sites whose pages may call, such as
+	// "https://example.org", or "*" for all. They need a token, cookies don't count.
+	Origins []string
 	// Log of connections and failures; slog.Default if nil.
 	Log *slog.Logger
 
@@ -58,6 +63,7 @@ type Config struct {
 	MaxMessage     int           // bytes of a message from an AS; 64 KiB
 	MaxRate        int           // messages a second that are read from an AS; the rest waits in its socket; 500
 	MaxMalformed   int           // malformed messages a second before a client is cut off; 20
+	MaxRequests    int           // requests a second from one address or with one key; 500
 	PongInterval   time.Duration // 25 s, which clients rely on
 	WriteTimeout   time.Duration // for one message to one connection; 20 s
 	AnswerTimeout  time.Duration // for the edge to take an answer; 5 s
@@ -68,7 +74,7 @@ func (c *Config) setDefaults() error {
 	for _, d := range []struct {
 		v *int
 		d int
-	}{{&c.HistoryBytes, 32 << 20}, {&c.Queue, 512}, {&c.MaxConnections, 4096}, {&c.MaxMessage, 64 << 10}, {&c.MaxRate, 500}, {&c.MaxMalformed, 20}} {
+	}{{&c.HistoryBytes, 32 << 20}, {&c.Queue, 512}, {&c.MaxConnections, 4096}, {&c.MaxMessage, 64 << 10}, {&c.MaxRate, 500}, {&c.MaxMalformed, 20}, {&c.MaxRequests, 500}} {
 		if *d.v <= 0 {
 			*d.v = d.d
 		}
@@ -120,18 +126,24 @@ const intake = 4096
 
 // Server serves the Data API and the Management API.
 type Server struct {
-	cfg     Config
-	log     *slog.Logger
-	encoder encoder
-	keys    *Keys
-	history *history
-	metrics *metrics
-	handler http.Handler
-	edge    atomic.Pointer[Edge]
-	events  chan nsedge.Event
-	life    context.Context // ends when Run does: for what connections ask of the edge
-	kill    context.CancelFunc
-	running atomic.Bool
+	cfg       Config
+	log       *slog.Logger
+	encoder   encoder
+	keys      *Keys
+	users     *users
+	sessions  *sessions
+	byAddress *limits // sign-ins
+	byAccount *limits
+	requests  *limits       // of all kinds
+	auditPace *rate.Limiter // lines of the log about refusals
+	history   *history
+	metrics   *metrics
+	handler   http.Handler
+	edge      atomic.Pointer[Edge]
+	events    chan nsedge.Event
+	life      context.Context // ends when Run does: for what connections ask of the edge
+	kill      context.CancelFunc
+	running   atomic.Bool
 
 	mu          sync.RWMutex
 	subscribers map[*subscriber]struct{}
@@ -150,17 +162,31 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	users, err := openUsers(cfg.Documents)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := openSessions(cfg.Documents, users)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		cfg:         cfg,
 		log:         cfg.Log,
 		encoder:     encoder{network: cfg.Network, position: cfg.Position},
 		keys:        keys,
+		users:       users,
+		sessions:    sessions,
+		byAddress:   newLimits(addressPerMinute/60.0, triesPerAddress),
+		byAccount:   newLimits(accountsPerMinute/60.0, triesPerAccount),
+		requests:    newLimits(float64(cfg.MaxRequests), 4*cfg.MaxRequests),
+		auditPace:   limiter(20),
 		history:     newHistory(cfg.HistoryBytes),
 		events:      make(chan nsedge.Event, intake),
 		subscribers: map[*subscriber]struct{}{},
 	}
 	s.life, s.kill = context.WithCancel(context.Background())
-	keys.changed = s.dropKey
+	keys.changed, sessions.ended = s.dropKey, s.dropKey
 	s.metrics = newMetrics(s)
 	s.handler = s.routes()
 	if cfg.Edge != nil {
@@ -192,7 +218,7 @@ func (s *Server) theEdge() (Edge, error) {
 	return nil, errStarting
 }
 
-// dropKey ends the connections that a key opened.
+// dropKey ends the connections that a key or a session opened.
 func (s *Server) dropKey(id string) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

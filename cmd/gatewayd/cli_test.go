@@ -42,6 +42,7 @@ func TestHelpOfEachCommand(t *testing.T) {
 	for _, words := range []string{
 		"", "demo", "run", "sim",
 		"key", "key create", "key list", "key revoke",
+		"user", "user add", "user list", "user password", "user remove",
 		"device", "device add", "device set", "device list", "device show", "device remove",
 		"firmware", "firmware import", "firmware check",
 		"config", "config check", "config print", "version",

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// cliWith runs one command line with something on standard input.
+func cliWith(t *testing.T, input string, args ...string) (code int, out, err string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = execute(t.Context(), args, streams{strings.NewReader(input), &o, &e})
+	return code, o.String(), e.String()
+}
+
+func TestUsersAreAddedListedAndRemoved(t *testing.T) {
+	whileDaemon(t, func(t *testing.T, config string) {
+		const secret = "correct horse"
+		code, out, errText := cliWith(t, secret+"\n", "user", "add", "-c", config, "--email", "Ann@example.org", "--name", "Ann", "--password-stdin")
+		if code != exitOK || strings.Contains(out+errText, secret) {
+			t.Fatal(code, out, errText)
+		}
+		signIn := func(password string) error {
+			cfg, err := loadForTest(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := openAPI(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.close()
+			return a.call(t.Context(), http.MethodPost, "/auth", nil, map[string]any{"email": "ann@example.org", "password": password}, nil)
+		}
+		if err := signIn(secret); err != nil {
+			t.Error(err)
+		}
+		if code, out, errText = cli(t, "user", "list", "-c", config); code != exitOK || !strings.Contains(out, "ann@example.org  Ann") {
+			t.Error(code, out, errText)
+		}
+		if code, _, errText = cliWith(t, "another word", "user", "password", "ann@example.org", "-c", config, "--password-stdin"); code != exitOK {
+			t.Error(errText)
+		}
+		if err := signIn(secret); err == nil {
+			t.Error("the old password is still good")
+		}
+		if err := signIn("another word"); err != nil {
+			t.Error(err)
+		}
+		if code, _, errText = cliWith(t, "short", "user", "add", "-c", config, "--email", "b@example.org", "--password-stdin"); code != exitUsage || !strings.Contains(errText, "password") {
+			t.Error(code, errText)
+		}
+		if code, _, errText = cliWith(t, "12345678", "user", "add", "-c", config, "--email", "ann@example.org", "--password-stdin"); code != exitFailure || !strings.Contains(errText, "existing") {
+			t.Error(code, errText)
+		}
+		if code, _, errText = cli(t, "user", "remove", "ann@example.org", "-c", config); code != exitOK {
+			t.Error(errText)
+		}
+		if code, _, errText = cli(t, "user", "remove", "ann@example.org", "-c", config); code != exitFailure || !strings.Contains(errText, "not found") {
+			t.Error(code, errText)
+		}
+	})
+}
+
+func TestAPasswordIsReadFromStandardInputOnly(t *testing.T) {
+	config, _ := stateConfig(t)
+	for args, want := range map[string]string{
+		"user add --password-stdin":                   "--email is wanted",
+		"user add --email a@example.org":              "--password-stdin is wanted",
+		"user add --email a@b.org --password-stdin":   "standard input is empty",
+		"user password a@b.org":                       "--password-stdin is wanted",
+		"user password":                               "email",
+		"user add --email a@b.org --password secret1": "unknown flag",
+	} {
+		if code, _, errText := cli(t, append(strings.Fields(args), "-c", config)...); code != exitUsage || !strings.Contains(errText, want) {
+			t.Errorf("%s: %d %s", args, code, errText)
+		}
+	}
+}

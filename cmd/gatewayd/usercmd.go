@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+func newUser(std streams) *cobra.Command {
+	return newGroup("user", "Manage the users who sign in to the Management API",
+		newUserAdd(std), newUserList(std), newUserPassword(std), newUserRemove(std))
+}
+
+// passwordFlag adds --password-stdin; the function it returns reads the
+// password, which never stands on a command line.
+func passwordFlag(cmd *cobra.Command, std streams) func() (string, error) {
+	given := cmd.Flags().Bool("password-stdin", false, "read the password from standard input (required)")
+	return func() (string, error) {
+		if !*given {
+			return "", usagef(cmd, "--password-stdin is wanted: the password is read from standard input")
+		}
+		const most = 64 << 10
+		text, err := io.ReadAll(io.LimitReader(std.in, most))
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		password := strings.TrimRight(string(text), "\r\n")
+		if password == "" {
+			return "", usagef(cmd, "--password-stdin: standard input is empty")
+		}
+		return password, nil
+	}
+}
+
+// userJSON is a user as the Management API shows it.
+type userJSON struct {
+	ID    string `json:"id"`
+	Email string `json:"email"`
+	Name  string `json:"name"`
+}
+
+func newUserAdd(std streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "add --email EMAIL --password-stdin",
+		Short: "Add a user with all rights",
+		Long: `Adds a user, who may then sign in with POST /api/v1.0/auth. The user has all rights;
+PATCH /api/v1.0/users/ID narrows them. Works whether or not the daemon runs.`,
+		Args: exactly(0, ""),
+	}
+	email := cmd.Flags().String("email", "", "what the user signs in with (required)")
+	name := cmd.Flags().String("name", "", "the user's name")
+	password := passwordFlag(cmd, std)
+	return withAPI(cmd, func(ctx context.Context, a *api, _ []string) error {
+		if *email == "" {
+			return usagef(cmd, "--email is wanted")
+		}
+		secret, err := password()
+		if err != nil {
+			return err
+		}
+		var made struct{ User userJSON }
+		in := map[string]any{"email": *email, "name": *name, "password": secret}
+		if err := a.call(ctx, http.MethodPost, "/users", nil, in, &made); err != nil {
+			return err
+		}
+		fmt.Fprintf(std.out, "user %s is added\n", made.User.Email)
+		return nil
+	})
+}
+
+func newUserList(std streams) *cobra.Command {
+	return withAPI(&cobra.Command{Use: "list", Short: "List the users", Args: exactly(0, "")},
+		func(ctx context.Context, a *api, _ []string) error {
+			var list struct{ Users []userJSON }
+			if err := a.call(ctx, http.MethodGet, "/users", nil, nil, &list); err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "ID\tEMAIL\tNAME")
+			for _, u := range list.Users {
+				fmt.Fprintf(w, "%s\t%s\t%s\n", u.ID, u.Email, u.Name)
+			}
+			return w.Flush()
+		})
+}
+
+func newUserPassword(std streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "password EMAIL --password-stdin",
+		Short: "Set a user's password; the user's sessions end",
+		Args:  exactly(1, "the user's email or ID"),
+	}
+	password := passwordFlag(cmd, std)
+	return withAPI(cmd, func(ctx context.Context, a *api, args []string) error {
+		secret, err := password()
+		if err != nil {
+			return err
+		}
+		in := map[string]any{"password": secret}
+		if err := a.call(ctx, http.MethodPatch, "/users/"+url.PathEscape(args[0]), nil, in, nil); err != nil {
+			return err
+		}
+		fmt.Fprintf(std.out, "user %s has a new password\n", args[0])
+		return nil
+	})
+}
+
+func newUserRemove(std streams) *cobra.Command {
+	return withAPI(&cobra.Command{
+		Use:   "remove EMAIL",
+		Short: "Remove a user; the user's sessions end",
+		Args:  exactly(1, "the user's email or ID (see \"gatewayd user list\")"),
+	}, func(ctx context.Context, a *api, args []string) error {
+		if err := a.call(ctx, http.MethodDelete, "/users/"+url.PathEscape(args[0]), nil, nil, nil); err != nil {
+			return err
+		}
+		fmt.Fprintf(std.out, "user %s is removed\n", args[0])
+		return nil
+	})
+}

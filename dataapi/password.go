@@ -1,0 +1,118 @@
+package dataapi
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// Cost of argon2id, from the OWASP Password Storage Cheat Sheet. BenchmarkSignIn
+// measures it.
+const (
+	argonMemory  = 19 << 10 // KiB
+	argonTime    = 2
+	argonThreads = 1
+	argonSalt    = 16
+	argonKey     = 32
+)
+
+// Lengths of a password, bytes.
+const (
+	shortestPassword = 8
+	longestPassword  = 1024
+)
+
+// hasher makes and checks password hashes, one at a time: each takes 19 MiB.
+type hasher struct {
+	turn  chan struct{} // held by who hashes
+	queue chan struct{} // held by who waits or hashes
+}
+
+// hashQueue is how many may wait for their turn.
+const hashQueue = 16
+
+func newHasher() *hasher {
+	return &hasher{turn: make(chan struct{}, 1), queue: make(chan struct{}, hashQueue)}
+}
+
+var errHashing = &problem{http.StatusTooManyRequests, codeRateLimited, "", "too many sign-ins at once; try again in a few seconds"}
+
+// alone runs f when it is its turn; an error says that it didn't run.
+func (h *hasher) alone(ctx context.Context, f func()) error {
+	select {
+	case h.queue <- struct{}{}:
+		defer func() { <-h.queue }()
+	default:
+		return errHashing
+	}
+	select {
+	case h.turn <- struct{}{}:
+		defer func() { <-h.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	f()
+	return nil
+}
+
+// hash returns the password's hash in the PHC string format.
+func (h *hasher) hash(ctx context.Context, password string) (string, error) {
+	salt := make([]byte, argonSalt)
+	_, _ = rand.Read(salt) // never fails
+	var key []byte
+	err := h.alone(ctx, func() {
+		key = argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKey)
+	})
+	enc := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+		enc.EncodeToString(salt), enc.EncodeToString(key)), err
+}
+
+var errHashDamaged = errors.New("the stored password hash is damaged; set the password again")
+
+// verify tells whether the password is the hash's. An empty hash fits none,
+// and takes as long.
+func (h *hasher) verify(ctx context.Context, hash, password string) (bool, error) {
+	known := hash != ""
+	salt, want, memory, passes, threads := make([]byte, argonSalt), make([]byte, argonKey), uint32(argonMemory), uint32(argonTime), uint8(argonThreads)
+	if known {
+		var version int
+		var salt64 string
+		n, err := fmt.Sscanf(hash, "$argon2id$v=%d$m=%d,t=%d,p=%d$%s", &version, &memory, &passes, &threads, &salt64)
+		if err != nil || n != 5 || version != argon2.Version || memory > 1<<20 || passes == 0 || passes > 100 || threads == 0 {
+			return false, errHashDamaged
+		}
+		if salt, want, err = splitHash(salt64); err != nil {
+			return false, err
+		}
+	}
+	var got []byte
+	err := h.alone(ctx, func() {
+		got = argon2.IDKey([]byte(password), salt, passes, memory, threads, uint32(len(want)))
+	})
+	return err == nil && subtle.ConstantTimeCompare(got, want) == 1 && known, err
+}
+
+// splitHash reads "SALT$KEY".
+func splitHash(text string) (salt, key []byte, err error) {
+	for i := range len(text) {
+		if text[i] != '$' {
+			continue
+		}
+		salt, err = base64.RawStdEncoding.DecodeString(text[:i])
+		if err == nil {
+			key, err = base64.RawStdEncoding.DecodeString(text[i+1:])
+		}
+		break
+	}
+	if err != nil || len(salt) < 8 || len(key) < 16 {
+		return nil, nil, errHashDamaged
+	}
+	return salt, key, nil
+}
