@@ -50,6 +50,9 @@ func (m *model) Tx(w, r []byte) error {
 		binary.BigEndian.PutUint16(data, uint16(len(m.fifo)))
 	case reg.TimestampMsb2.Addr():
 		binary.BigEndian.PutUint32(data, m.count())
+	case reg.TimestampPPSMsb2.Addr():
+		copy(data, m.memory[a:])
+		binary.BigEndian.PutUint32(data[4:], m.count())
 	case reg.TXFsmStatusTX.Addr():
 		data[0] = byte(m.tx)
 	default:

@@ -216,8 +216,8 @@ func (c *Config) check() error {
 	if c.SPIHz < 100_000 || c.SPIHz > 10_000_000 {
 		return configError("SPIHz", c.SPIHz, "100 kHz to 10 MHz")
 	}
-	if c.Poll < 100*time.Microsecond || c.Poll > time.Second {
-		return configError("Poll", c.Poll, "100 µs to 1 s")
+	if c.Poll < 100*time.Microsecond || c.Poll > time.Minute {
+		return configError("Poll", c.Poll, "100 µs to 1 minute; a stamp is unrolled within a turn of the counter, 134 s")
 	}
 	return c.Firmware.checkLengths(c.Radios[c.ClockSource].Type)
 }

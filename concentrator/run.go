@@ -37,6 +37,7 @@ type session struct {
 	tx    transmitters
 
 	relation relation // of this run: a reset may have stopped the counter
+	latched  uint32   // the counter at the last pulse, as the chip shows it; 0 before the first
 
 	partial    []byte // of the receive buffer, not yet decoded
 	empty      int    // looks at an empty buffer while something is partial

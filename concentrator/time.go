@@ -149,12 +149,14 @@ func (s *session) gpsTime(k *clock, state TimeState, t ticks) time.Duration {
 // fix pairs the second that the receiver names with the counter at its pulse.
 // It costs one frame, which is a look at the counter, too.
 func (s *session) fix(f gnss.Fix) error {
+	before := s.latched
 	pulse, now, err := s.pulse()
 	if err != nil {
 		return err
 	}
 	n := &s.c.stats
-	if (now - pulse).duration() > pulseLate {
+	// One that stands still looks new once in a turn of the counter.
+	if s.latched == before || (now-pulse).duration() > pulseLate {
 		n.pulsesMissed.Add(1)
 		return nil
 	}
@@ -193,7 +195,8 @@ func (s *session) pulse() (pulse, now ticks, err error) {
 		return 0, 0, fmt.Errorf("read the counter at the last pulse: %w", err)
 	}
 	s.c.stats.counterReads.Add(1)
-	latched, low := binary.BigEndian.Uint32(b[:]), binary.BigEndian.Uint32(b[4:])
+	low := binary.BigEndian.Uint32(b[4:])
+	s.latched = binary.BigEndian.Uint32(b[:])
 	half := time.Since(begin) / 2
 	r := reading{low, begin.Add(half), half}
 	expected := s.clock.project(r.at)
@@ -209,5 +212,5 @@ func (s *session) pulse() (pulse, now ticks, err error) {
 		}
 		s.publish()
 	}
-	return now - ticks(low-latched), now, nil
+	return now - ticks(low-s.latched), now, nil
 }
