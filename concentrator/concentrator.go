@@ -159,7 +159,6 @@ func (c *Concentrator) begin() (*session, error) {
 		return nil, ErrRunning
 	}
 	s := newSession(c)
-	s.drv.eui = c.eui
 	c.current = s
 	return s, nil
 }

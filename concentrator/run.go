@@ -76,10 +76,13 @@ func (c *Concentrator) Run(ctx context.Context) (err error) {
 	}
 	s.clock.adopt(r.low, r.at)
 	s.publish()
+	took := time.Since(begin)
+	frames, octets = c.bus.frames.Load()-frames, c.bus.bytes.Load()-octets
+	s.announce(took, frames, octets)
 	c.stats.starts.Add(1)
-	c.stats.startNS.Store(uint64(time.Since(begin)))
-	c.stats.startFrames.Store(c.bus.frames.Load() - frames)
-	c.stats.startBytes.Store(c.bus.bytes.Load() - octets)
+	c.stats.startNS.Store(uint64(took))
+	c.stats.startFrames.Store(frames)
+	c.stats.startBytes.Store(octets)
 	c.receiving(s)
 	return s.loop(ctx)
 }

@@ -20,6 +20,7 @@ type driver struct {
 	regs      *shadow
 	log       *slog.Logger
 	eui       radio.EUI64
+	model     byte                 // as the OTP has it
 	dcOffsets map[dcKey]correction // SX1255/57 only: found by the calibration
 }
 
@@ -61,7 +62,7 @@ func (d *driver) steps() []step {
 		{"pulse per second", d.pulsePerSecond},
 		{"transmit amplifier's gain", d.when(c.FullDuplex, d.amplifierGain)},
 		{"LED", func(context.Context) error { return d.regs.put(reg.GPIOOutLOutValue, 1) }},
-		{"read the EUI", d.readEUI},
+		{"read the identity", d.readIdentity},
 	}
 }
 
@@ -341,22 +342,6 @@ func (d *driver) readOTP(at byte) (byte, error) {
 		return 0, err
 	}
 	return d.regs.readByte(reg.OTPRdData.Addr())
-}
-
-func (d *driver) readEUI(context.Context) error {
-	if d.eui != (radio.EUI64{}) {
-		return nil // it doesn't change
-	}
-	var eui radio.EUI64
-	for i := range eui {
-		b, err := d.readOTP(byte(i))
-		if err != nil {
-			return err
-		}
-		eui[i] = b
-	}
-	d.eui = eui
-	return nil
 }
 
 // pause waits d or until ctx ends.

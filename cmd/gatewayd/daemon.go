@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -13,6 +14,7 @@ import (
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/concentrator"
+	"gatewayd/concentrator/halconf"
 	"gatewayd/dataapi"
 	"gatewayd/nsedge"
 	"gatewayd/nsedge/region"
@@ -26,6 +28,7 @@ import (
 type parts struct {
 	hardware *board.Hardware
 	firmware concentrator.Firmware
+	conf     *halconf.Conf // nil: radios and channels are the board's and the region's
 	store    *store.Store
 
 	api   net.Listener // the Data API
@@ -62,11 +65,12 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	if d.region, err = region.Lookup(cfg.Region.Name); err != nil {
 		return nil, err
 	}
-	rc, err := radioConfig(p.hardware, d.region)
+	rc, err := radioConfig(p.hardware, d.region, p.conf)
 	if err != nil {
 		return nil, err
 	}
 	rc.Firmware, rc.Log = p.firmware, p.log
+	d.remarks(&rc)
 	if d.conc, err = concentrator.New(p.hardware.Port, rc); err != nil {
 		return nil, err
 	}
@@ -77,6 +81,27 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 		return nil, fmt.Errorf("data api: %w", err)
 	}
 	return d, nil
+}
+
+// remarks warns of what a packet forwarder's file leaves open.
+func (d *daemon) remarks(rc *concentrator.Config) {
+	if d.parts.conf == nil {
+		return
+	}
+	if keys := d.parts.conf.Ignored; len(keys) > 0 {
+		d.log.Warn("keys of sx130x_conf that mean nothing here", "keys", strings.Join(keys, " "))
+	}
+	if missing := heardNowhere(rc, d.region.Plan()); len(missing) > 0 {
+		d.log.Warn("no receive channel of sx130x_conf is on these channels of the region", "hertz", missing, "region", d.region.Short())
+	}
+}
+
+// antennaGain is the configured one, else that of a packet forwarder's file.
+func (d *daemon) antennaGain() radio.DB {
+	if g := d.cfg.Gateway.AntennaGain; g != 0 || d.parts.conf == nil {
+		return radio.DB(g)
+	}
+	return d.parts.conf.AntennaGain
 }
 
 // Run serves until ctx ends (then nil) or something fails for good. On
@@ -145,7 +170,7 @@ func (d *daemon) runEdge(ctx context.Context) error {
 	}
 	edge, err := nsedge.New(nsedge.Config{
 		Region: d.region, NetID: d.cfg.NetID(), Gateway: eui, Store: d.parts.store, Log: d.log, GPS: nsedge.HostGPS,
-		AntennaGain:     radio.DB(d.cfg.Gateway.AntennaGain),
+		AntennaGain:     d.antennaGain(),
 		IgnoreDutyCycle: !d.cfg.Region.DutyCycle,
 	}, through, d.publish)
 	if err != nil {

@@ -2,18 +2,24 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"periph.io/x/conn/v3/physic"
 
 	"gatewayd/board"
 	"gatewayd/concentrator"
+	"gatewayd/concentrator/halconf"
 	"gatewayd/nsedge/region"
 	"gatewayd/radio"
 )
 
 // radioConfig is what the driver must know: the board's facts, and the
-// region's channels placed on the two radios.
-func radioConfig(hw *board.Hardware, reg *region.Region) (concentrator.Config, error) {
+// region's channels placed on the two radios; or all that as a packet
+// forwarder's file has it.
+func radioConfig(hw *board.Hardware, reg *region.Region, conf *halconf.Conf) (concentrator.Config, error) {
+	if conf != nil {
+		return forwarderConfig(hw, conf), nil
+	}
 	cfg := concentrator.Config{
 		Radios:      hw.Board.Radios,
 		ClockSource: hw.Board.ClockSource,
@@ -37,6 +43,29 @@ func radioConfig(hw *board.Hardware, reg *region.Region) (concentrator.Config, e
 	}
 	plan.Apply(&cfg)
 	return cfg, nil
+}
+
+// forwarderConfig leaves to the board what no such file says: how the chip is
+// reset, how warm it is.
+func forwarderConfig(hw *board.Hardware, conf *halconf.Conf) concentrator.Config {
+	cfg := conf.Concentrator
+	cfg.Reset, cfg.HoldReset, cfg.Temperature = hw.Reset, hw.Hold, hw.Temperature
+	cfg.SPIHz = int64(hw.Board.SPIClock / physic.Hertz)
+	return cfg
+}
+
+// heardNowhere lists the region's channels that no receive channel listens
+// on: devices use them all the same.
+func heardNowhere(cfg *concentrator.Config, p region.Plan) []radio.Hertz {
+	var missing []radio.Hertz
+	for _, f := range p.MultiSF {
+		if !slices.ContainsFunc(cfg.Channels[:], func(c concentrator.Channel) bool {
+			return c.Enable && cfg.Radios[c.Radio].Freq+c.IF == f
+		}) {
+			missing = append(missing, f)
+		}
+	}
+	return missing
 }
 
 // planRequest says a region's channels in the driver's words.

@@ -22,7 +22,7 @@ func TestEveryRegionFitsOnTheRadios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cfg, err := radioConfig(hw, reg)
+			cfg, err := radioConfig(hw, reg, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

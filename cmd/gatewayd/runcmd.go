@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"periph.io/x/conn/v3/physic"
@@ -14,6 +15,7 @@ import (
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/concentrator"
+	"gatewayd/concentrator/halconf"
 	"gatewayd/nsedge/store"
 )
 
@@ -60,6 +62,9 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 		}
 		open.add(ignoreClosed(p.air))
 	}
+	if p.conf, err = loadConf(&cfg); err != nil {
+		return err
+	}
 	if p.hardware, p.firmware, err = openRadio(cfg, log); err != nil {
 		return err
 	}
@@ -78,6 +83,22 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 		log.Info("stopped")
 	}
 	return err
+}
+
+// loadConf reads the packet forwarder's file, if one is configured. The port
+// that it names counts where the configuration names none.
+func loadConf(cfg *config.Config) (*halconf.Conf, error) {
+	if cfg.Concentrator.Conf == "" {
+		return nil, nil //nolint:nilnil // no file is no fault
+	}
+	conf, err := halconf.Load(cfg.Concentrator.Conf)
+	if err != nil {
+		return nil, config.Faults{{Key: "concentrator.sx130x_conf", Value: strconv.Quote(cfg.Concentrator.Conf), Problem: err.Error()}}
+	}
+	if cfg.Concentrator.SPI == "" && !cfg.Emulated() {
+		cfg.Concentrator.SPI = conf.Port
+	}
+	return &conf, nil
 }
 
 // exposed tells whether others than this machine reach the API in the clear.

@@ -120,6 +120,9 @@ func (c Config) checkConcentrator(k *checker) {
 	if c.Emulated() && cc.SPI != "" {
 		k.fault("concentrator.spi", cc.SPI, "the emulated driver has its chip inside; leave spi empty, or set driver = \"sx1302\" to reach an emulator at unix:PATH")
 	}
+	if cc.Conf != "" && !filepath.IsAbs(cc.Conf) {
+		k.fault("concentrator.sx130x_conf", cc.Conf, "an absolute path is wanted, e.g. /etc/gatewayd/global_conf.json")
+	}
 	if cc.SPIHz != 0 && (cc.SPIHz < MinSPIHz || cc.SPIHz > MaxSPIHz) {
 		k.fault("concentrator.spi_hz", cc.SPIHz, "allowed: %d to %d, or 0 for the board's", MinSPIHz, MaxSPIHz)
 	}

@@ -53,6 +53,7 @@ type Concentrator struct {
 	Driver string `toml:"driver" comment:"sx1302: the chip on a board; emulated: a simulated chip, no hardware needed."`
 	Board  string `toml:"board" comment:"What is soldered: pins, radios, gain table. \"gatewayd config check --help\" lists the names."`
 	SPI    string `toml:"spi" comment:"/dev/spidevBUS.CS, usb:/dev/ttyACM0 for a USB card, or unix:PATH for a chip emulator (gatewayd sim). Empty: the board's."`
+	Conf   string `toml:"sx130x_conf" comment:"A packet forwarder's global_conf.json: its radios, channels and gain tables instead of the board's and the region's. Empty: none."`
 	SPIHz  int    `toml:"spi_hz" comment:"SPI clock in Hz, 100000 to 10000000. 0: the board's."`
 }
 

@@ -47,6 +47,7 @@ func badValues() []badValue {
 		{"concentrator.spi", `"/dev/spidev0"`, []string{"/dev/spidevBUS.CS"}},
 		{"concentrator.spi", `"unix:"`, []string{"1 to 107 characters", "it has 0"}},
 		{"concentrator.spi", `"unix:/` + long + `"`, []string{"it has 121"}},
+		{"concentrator.sx130x_conf", `"global_conf.json"`, []string{"an absolute path"}},
 		{"concentrator.spi_hz", `1`, []string{"100000 to 10000000"}},
 		{"concentrator.spi_hz", `-5`, []string{"100000 to 10000000"}},
 		{"concentrator.spi_hz", `80000000`, []string{"100000 to 10000000"}},
