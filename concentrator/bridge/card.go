@@ -62,8 +62,8 @@ func (p *Port) Restart() error { return p.order(Restart, 0) }
 
 // order exchanges a message that is answered by a result.
 func (p *Port) order(o Order, args ...byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer p.done()
 	b, err := p.exchange(o, func(b []byte) []byte { return append(b, args...) })
 	if err != nil {
 		return fmt.Errorf("%v: %w", p, err)
@@ -80,8 +80,8 @@ func (p *Port) order(o Order, args ...byte) error {
 // Boot makes the microcontroller run its USB bootloader, for an update of
 // its firmware. The tty vanishes; unplugging the card brings it back.
 func (p *Port) Boot() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer p.done()
 	if _, err := p.exchange(Boot, nil); err != nil {
 		return fmt.Errorf("%v: %w", p, err)
 	}
@@ -90,8 +90,8 @@ func (p *Port) Boot() error {
 
 // Status asks the microcontroller how it is.
 func (p *Port) Status() (Status, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer p.done()
 	b, err := p.exchange(GetStatus, nil)
 	if err != nil {
 		return Status{}, fmt.Errorf("%v: %w", p, err)

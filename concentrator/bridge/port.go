@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"periph.io/x/conn/v3"
@@ -55,8 +54,8 @@ type Config struct {
 type Port struct {
 	cfg Config
 
-	mu     sync.Mutex
-	line   Line // nil after a failure
+	turn   chan struct{} // holds a token while somebody uses what follows
+	line   Line          // nil after a failure
 	in     *bufio.Reader
 	closed bool
 	last   byte // identifier of the last request
@@ -70,19 +69,22 @@ func New(cfg Config) (*Port, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Port{cfg: cfg}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p := &Port{cfg: cfg, turn: make(chan struct{}, 1)}
+	p.turn <- struct{}{}
+	defer p.done()
 	if err := p.connect(); err != nil {
 		return nil, fmt.Errorf("%v: %w", p, err)
 	}
 	return p, nil
 }
 
+// done ends a turn.
+func (p *Port) done() { <-p.turn }
+
 // Info is what the microcontroller told when it was last connected to.
 func (p *Port) Info() Info {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer p.done()
 	return p.info
 }
 
@@ -112,8 +114,8 @@ func (p *Port) Groups() bool { return true }
 
 // Close implements io.Closer.
 func (p *Port) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer p.done()
 	p.closed = true
 	return p.hangUp()
 }
@@ -132,8 +134,8 @@ func (p *Port) frames(to Target, list []spi.Packet) error {
 			return fmt.Errorf("%v: %w", p, err)
 		}
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn <- struct{}{}
+	defer p.done()
 	for len(list) > 0 {
 		n, size := 0, 0
 		for n < len(list) && n < maxGroup && size+frameHead+len(list[n].W) <= MaxSPI {
