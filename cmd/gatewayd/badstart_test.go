@@ -112,7 +112,7 @@ func TestMissingSPISocketSaysHowToServeIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = openBoard(cfg)
+	_, err = openBoard(cfg, nil)
 	if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(w, "unix:")) || !strings.Contains(err.Error(), "gatewayd sim") {
 		t.Errorf("got %v", err)
 	}

@@ -74,7 +74,7 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 		return err
 	}
 	defer d.holdOnPanic()
-	log.Info("starting", "version", version, "driver", cfg.Concentrator.Driver, "board", p.hardware.Board.Name, "region", cfg.Region.Name)
+	log.Info("starting", "version", version, "driver", cfg.Concentrator.Driver, "board", p.hardware.Board.Name, "via", p.hardware.Via, "region", cfg.Region.Name)
 	if exposed(cfg.DataAPI) {
 		log.Warn("the data api is open to the network without TLS: keys and payloads can be read on the way; set dataapi.tls_cert and dataapi.tls_key", "listen", cfg.DataAPI.Listen)
 	}
@@ -121,12 +121,12 @@ func openRadio(cfg config.Config, log *slog.Logger) (*board.Hardware, concentrat
 	if err != nil {
 		return nil, firmware, err
 	}
-	hw, err := openBoard(cfg)
+	hw, err := openBoard(cfg, log)
 	return hw, firmware, err
 }
 
 // openBoard opens the board that is configured.
-func openBoard(cfg config.Config) (*board.Hardware, error) {
+func openBoard(cfg config.Config, log *slog.Logger) (*board.Hardware, error) {
 	b, err := board.Lookup(cfg.Concentrator.Board)
 	if err != nil {
 		return nil, err
@@ -134,6 +134,7 @@ func openBoard(cfg config.Config) (*board.Hardware, error) {
 	return b.Open(board.Options{
 		SPI:      cfg.Concentrator.SPI,
 		SPIClock: physic.Frequency(cfg.Concentrator.SPIHz) * physic.Hertz,
+		Log:      log,
 	})
 }
 
