@@ -20,6 +20,7 @@ const (
 	counterDrift  = 200 // ppm that host and chip may differ
 	counterTries  = 5
 	counterMatch  = 200 * time.Microsecond
+	counterStep   = 10 * time.Microsecond // in which it must have moved
 	clockMaxError = 50 * time.Millisecond // beyond this the counter has jumped
 )
 
@@ -148,7 +149,8 @@ func (d *driver) count() (reading, error) {
 }
 
 // counter reads the counter until two successive readings are as far apart
-// as the host's clock says. A torn reading is wrong by milliseconds at least.
+// as the host's clock says. A torn reading is wrong by milliseconds at least;
+// one that doesn't move is that of a chip without clock, or none at all.
 func (d *driver) counter() (reading, error) {
 	before, err := d.count()
 	if err != nil {
@@ -159,12 +161,13 @@ func (d *driver) counter() (reading, error) {
 		if err != nil {
 			return reading{}, err
 		}
-		if now.since(before).Abs() < counterMatch+now.doubt+before.doubt {
+		stands := now.low == before.low && now.at.Sub(before.at) > counterStep
+		if now.since(before).Abs() < counterMatch+now.doubt+before.doubt && !stands {
 			return now, nil
 		}
 		before = now
 	}
-	return reading{}, fmt.Errorf("%w: no two of %d readings agree", ErrCounter, counterTries+1)
+	return reading{}, fmt.Errorf("%w: no two of %d readings agree with the host's clock", ErrCounter, counterTries+1)
 }
 
 // lookAtCounter brings the clock up to date: with one reading when it is

@@ -10,21 +10,34 @@ import (
 )
 
 // readIdentity reads EUI and model. The memory's address register is left as
-// it was.
+// it was. It ends the start, so it also proves that the chip still answers:
+// the bytes of a dead one would be believed.
 func (d *driver) readIdentity(context.Context) error {
 	before := d.regs.get(reg.OTPByteAddr)
-	for i := range d.eui {
+	var eui radio.EUI64
+	for i := range eui {
 		b, err := d.readOTP(byte(i))
 		if err != nil {
 			return err
 		}
-		d.eui[i] = b
+		eui[i] = b
 	}
-	var err error
-	if d.model, err = d.readOTP(otpModel); err != nil {
+	model, err := d.readOTP(otpModel)
+	if err != nil {
 		return err
 	}
-	return d.regs.put(reg.OTPByteAddr, before)
+	if err := d.regs.put(reg.OTPByteAddr, before); err != nil {
+		return err
+	}
+	version, err := d.regs.readByte(reg.CommonVersion.Addr())
+	if err != nil {
+		return err
+	}
+	if err := diagnose(version); err != nil {
+		return err
+	}
+	d.eui, d.model = eui, model
+	return nil
 }
 
 // modelName says what the model number means.

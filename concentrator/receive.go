@@ -31,8 +31,7 @@ func (s *session) poll() (busy bool, err error) {
 		return false, err
 	}
 	if n == 0 {
-		s.settle()
-		return false, nil
+		return false, s.settle()
 	}
 	// The count is two bytes that can tear; and it may have grown. The smaller
 	// of two readings is there for sure, the rest is found next time.
@@ -101,16 +100,21 @@ func (s *session) between() error {
 	return s.transmit()
 }
 
-// settle gives up on the beginning of a packet whose rest doesn't come.
-func (s *session) settle() {
+// settle gives up on the beginning of a packet whose rest doesn't come. Whole
+// packets are still there when the look at the counter after them failed.
+func (s *session) settle() error {
 	if len(s.partial) == 0 {
-		return
+		return nil
 	}
 	if s.empty++; s.empty < patience {
-		return
+		return nil
+	}
+	if err := s.lookAtCounter(); err != nil {
+		return err
 	}
 	s.empty = 0
 	s.digest(true)
+	return nil
 }
 
 // digest decodes what was fetched and hands the packets up.

@@ -1,6 +1,7 @@
 package concentrator
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -162,7 +163,19 @@ func (d *driver) readProof() (odd []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		odd = append(odd, differences(b.from, data)...)
+		differ := differences(b.from, data)
+		if len(differ) > 0 {
+			// Is it the chip or the reading? What is believed here is written
+			// back later.
+			again, err := d.regs.read(b.from, b.n)
+			if err != nil {
+				return nil, err
+			}
+			if !bytes.Equal(again, data) {
+				return nil, fmt.Errorf("%w: two readings of %d bytes at 0x%04X differ: lower the SPI clock, check the wiring", ErrNoChip, b.n, uint16(b.from))
+			}
+		}
+		odd = append(odd, differ...)
 	}
 	return odd, nil
 }
@@ -336,13 +349,28 @@ func (d *driver) pulsePerSecond(context.Context) error {
 	return d.regs.put(reg.TimestampGPSCtrlGPSPol, 1)
 }
 
-// readOTP reads one byte of the one-time programmable memory.
+// readOTP reads one byte of the one-time programmable memory, until two
+// readings agree: nothing else would tell a wrong one.
 func (d *driver) readOTP(at byte) (byte, error) {
 	if err := d.regs.put(reg.OTPByteAddr, at); err != nil {
 		return 0, err
 	}
-	return d.regs.readByte(reg.OTPRdData.Addr())
+	before, err := d.regs.readByte(reg.OTPRdData.Addr())
+	for range otpTries {
+		if err != nil {
+			return 0, err
+		}
+		var now byte
+		if now, err = d.regs.readByte(reg.OTPRdData.Addr()); err == nil && now == before {
+			return now, nil
+		}
+		before = now
+	}
+	return 0, fmt.Errorf("%w: no two of %d readings of OTP byte 0x%02X agree: lower the SPI clock, check the wiring", ErrNoChip, otpTries+1, at)
 }
+
+// otpTries is how often a byte of the OTP is read again.
+const otpTries = 4
 
 // pause waits d or until ctx ends.
 func pause(ctx context.Context, d time.Duration) error {
