@@ -25,7 +25,7 @@ func (e *Edge) askAS(w *window) func() {
 		w.join.ready = true
 		m := e.meta(w.dev, nil, w.hash, w.up.Gateway)
 		m.DevAddr = w.join.addr
-		e.publish(&JoinRequest{Meta: m, DevAddr: w.join.addr, DevNonce: w.join.nonce, NetID: e.cfg.NetID, CFList: e.cfList()})
+		e.publish(&JoinRequest{Meta: m, DevAddr: w.join.addr, DevNonce: w.join.nonce, NetID: e.cfg.NetID, CFList: e.cfList(w.join.version)})
 	}
 }
 

@@ -52,6 +52,9 @@ const (
 	CodeDownlinkNoWindow    = "downlink_no_window"      // the region has no window for that uplink
 	CodeDownlinkAcked       = "downlink_acknowledged"   // info: a confirmed downlink was acknowledged
 	CodeDownlinkNotAcked    = "downlink_unacknowledged" // warning: it was not
+	CodeMACAccepted         = "mac_accepted"            // info: the device obeyed a MAC command
+	CodeMACRefused          = "mac_refused"             // warning: it did not; that is not asked again
+	CodeMACNoAnswer         = "mac_no_answer"           // warning: it did not answer
 	CodeStatusNoAnswer      = "status_no_answer"        // error: the device did not answer DevStatusReq
 	CodeStatusDelivered     = "status_delivered"        // info
 	CodeGatewayNotLive      = "gateway_not_live"        // refusal: another gateway was insisted on

@@ -122,6 +122,10 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 		e.notice(Info, CodeActivated, ev.Meta, "the device uses its new session")
 	}
 	e.remarks(r, f, s, v, dr, macErr)
+	if v == restarted {
+		e.forgetSettings(s)
+	}
+	e.adrSample(r, f, s, c)
 	e.handleMAC(r, s, commands)
 	e.open(r, f, s)
 }

@@ -57,9 +57,20 @@ type Device struct {
 	CountersSize  int    // 2 or 4 bytes, 4 by default
 	StrictCounter bool   // refuse counters that go back: the same as PolicyStrict
 
-	ADR           ADR
-	RX1Delay      int // seconds, 0 is the region's
-	RX2Force      bool
+	ADR        ADR
+	RX1Delay   int // seconds, 0 is the region's
+	RX1Current int // what the device uses now; read only, 0 is unknown
+	RX2Force   bool
+
+	// What the device is asked for by MAC commands. nil, 0 or empty leaves it
+	// as it is.
+	MAC              string // MACHandsOff asks nothing; "" is the default
+	RX1Offset        *int
+	RX2DataRate      *int
+	RX2Freq          radio.Hertz
+	MaxDutyCycle     *int              // 1/2^n of the time, 0 to 15
+	DownlinkChannels []DownlinkChannel // where RX1 of a channel is
+
 	BlockUplink   bool
 	BlockDownlink bool
 	Geolocation   *Position

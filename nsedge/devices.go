@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gatewayd/radio"
 )
@@ -21,7 +22,7 @@ func (e *Edge) Device(ctx context.Context, eui radio.EUI64) (d Device, err error
 	if err := e.do(ctx, func() {
 		var dev *device
 		if dev, known = e.byEUI[eui]; known {
-			d = dev.snapshot()
+			d = e.snapshot(dev)
 		}
 	}); err != nil {
 		return d, fmt.Errorf("device %v: %w", eui, err)
@@ -50,7 +51,7 @@ func (e *Edge) Devices(ctx context.Context, yield func(Device) bool) error {
 				at++
 			}
 			for ; at < len(e.order) && len(page) < devicePage; at++ {
-				page = append(page, e.order[at].snapshot())
+				page = append(page, e.snapshot(e.order[at]))
 			}
 		}); err != nil {
 			return fmt.Errorf("devices: %w", err)
@@ -114,7 +115,7 @@ func (e *Edge) UpdateDevice(ctx context.Context, eui radio.EUI64, change func(*D
 	if err := e.do(ctx, func() {
 		var dev *device
 		if dev, known = e.byEUI[eui]; known {
-			before, reg, gen = dev.snapshot(), *dev.spec, dev.specGen
+			before, reg, gen = e.snapshot(dev), *dev.spec, dev.specGen
 			if dev.active != nil {
 				mark = dev.active.mark
 			}
@@ -156,7 +157,13 @@ func (e *Edge) replace(ctx context.Context, d *Device, gen byte, renew bool) (sh
 			return *d, fmt.Errorf("update device %v: %w", d.DevEUI, err)
 		}
 	}
-	if err := e.putDevice(d, gen); err != nil {
+	if !renew {
+		err = e.keepRadio(ctx, d)
+	}
+	if err == nil {
+		err = e.putDevice(d, gen)
+	}
+	if err != nil {
 		return *d, fmt.Errorf("update device %v: %w", d.DevEUI, err)
 	}
 	err = e.do(context.WithoutCancel(ctx), func() {
@@ -167,12 +174,40 @@ func (e *Edge) replace(ctx context.Context, d *Device, gen byte, renew bool) (sh
 			if dev.active = dev.specSession(); dev.active != nil {
 				e.link(dev.active)
 			}
-		} else if d.Activation == ABP && dev.active != nil {
-			dev.active.rxDelay = uint8(d.RX1Delay)
+		} else if s := dev.session(); s != nil {
+			if d.Activation == ABP && d.handsOff() {
+				s.RXDelay = uint8(d.RX1Delay) // what the device has by itself
+			}
+			e.review(s, time.Now())
 		}
-		shown = dev.snapshot()
+		shown = e.snapshot(dev)
 	})
 	return shown, err
+}
+
+// keepRadio records what a personalised device uses now, before that can't be
+// told from its registration any more.
+func (e *Edge) keepRadio(ctx context.Context, d *Device) error {
+	var doc []byte
+	var err error
+	if doErr := e.do(ctx, func() {
+		s := e.byEUI[d.DevEUI].active
+		if d.Activation != ABP || s == nil || d.RX1Delay == e.byEUI[d.DevEUI].spec.RX1Delay {
+			return
+		}
+		now := s.RXDelay
+		if d.handsOff() {
+			s.RXDelay = uint8(d.RX1Delay)
+		}
+		doc, err = s.encodeRadio()
+		s.RXDelay = now
+	}); doErr != nil {
+		return doErr
+	}
+	if err != nil || doc == nil {
+		return err
+	}
+	return e.cfg.Store.Put(bucketRadio, d.DevEUI[:], doc)
 }
 
 // endJoined forgets a device's joined sessions, and its DevNonces if asked
@@ -231,7 +266,7 @@ func (e *Edge) DeleteDevice(ctx context.Context, eui radio.EUI64) error {
 	if !known {
 		return fmt.Errorf("delete device %v: %w", eui, ErrUnknownDevice)
 	}
-	err := errors.Join(e.cfg.Store.Delete(bucketDevices, eui[:]), e.endJoined(eui, true), e.cfg.Store.Forget(eui))
+	err := errors.Join(e.cfg.Store.Delete(bucketDevices, eui[:]), e.cfg.Store.Delete(bucketRadio, eui[:]), e.endJoined(eui, true), e.cfg.Store.Forget(eui))
 	if err != nil {
 		return fmt.Errorf("delete device %v: %w", eui, err)
 	}

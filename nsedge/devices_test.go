@@ -37,6 +37,13 @@ func TestEveryWrongFieldOfADeviceIsNamed(t *testing.T) {
 			{"counter_up", func(d *Device) { d.CountersSize, d.CounterUp = 2, 70_000 }, false},
 			{"version", func(d *Device) { d.Version = "1.0.5" }, false},
 			{"policy", func(d *Device) { d.Policy = "loose" }, false},
+			{"mac", func(d *Device) { d.MAC = "off" }, false},
+			{"rx1.offset", func(d *Device) { d.RX1Offset = ptr(6) }, false},
+			{"rx2.datarate", func(d *Device) { d.RX2DataRate = ptr(12) }, false},
+			{"rx2.freq", func(d *Device) { d.RX2Freq = 915_000_000 }, false},
+			{"max_duty_cycle", func(d *Device) { d.MaxDutyCycle = ptr(16) }, false},
+			{"downlink_channels", func(d *Device) { d.DownlinkChannels = []DownlinkChannel{{Index: 16, Freq: 868_100_000}} }, false},
+			{"downlink_channels", func(d *Device) { d.DownlinkChannels = make([]DownlinkChannel, 17) }, false},
 			{"tags", func(d *Device) { d.Tags = make([]string, maxTags+1) }, false},
 			{"tags", func(d *Device) { d.Tags = []string{string(make([]byte, maxTagSize+1))} }, false},
 			{"geolocation.lat", func(d *Device) { d.Geolocation = &Position{Lat: 91} }, false},
@@ -76,6 +83,8 @@ func TestADeviceIsFoundAsItWasRegisteredAlsoAfterARestart(t *testing.T) {
 		d.Version, d.Policy = "1.0.4", PolicyStrict
 		d.ADR = ADR{Mode: "static", DataRate: ptr(3), TXPower: ptr(1)}
 		d.RX1Delay, d.RX2Force, d.BlockUplink, d.BlockDownlink = 3, true, true, true
+		d.RX1Current, d.MAC, d.RX1Offset, d.RX2DataRate, d.RX2Freq = 3, MACHandsOff, ptr(1), ptr(3), 869_525_000
+		d.MaxDutyCycle, d.DownlinkChannels = ptr(4), []DownlinkChannel{{Index: 3, Freq: 867_100_000}}
 		d.Geolocation = &Position{Lat: 52.1, Lng: -0.5, Precision: 10}
 		b.register(d)
 		for range 2 {

@@ -15,33 +15,39 @@ import (
 // document is a registered device as it is stored: JSON, readable for ever,
 // with short names. Counters of the running session are not in it.
 type document struct {
-	Version    int        `json:"v"`
-	Gen        byte       `json:"gen,omitempty"` // of the session that was registered
-	DevEUI     hexEUI     `json:"dev_eui"`
-	AppEUI     hexEUI     `json:"app_eui"`
-	Activation Activation `json:"act"`
-	Encryption Encryption `json:"enc"`
-	Class      string     `json:"cls,omitempty"`
-	Band       string     `json:"band,omitempty"`
-	Tags       []string   `json:"tags,omitempty"`
-	Org        string     `json:"org,omitempty"`
-	AppKey     hexKey     `json:"app_key,omitempty"`
-	NwkKey     hexKey     `json:"nwk_key,omitempty"`
-	DevAddr    string     `json:"addr,omitempty"`
-	NwkSKey    hexKey     `json:"nwks,omitempty"`
-	AppSKey    hexKey     `json:"apps,omitempty"`
-	Up         uint32     `json:"up,omitempty"`
-	Down       uint32     `json:"down,omitempty"`
-	Size       int        `json:"size,omitempty"`
-	Strict     bool       `json:"strict,omitempty"`
-	Lab        bool       `json:"lab,omitempty"`
-	LoRaWAN    string     `json:"lorawan,omitempty"`
-	ADR        *ADR       `json:"adr,omitempty"`
-	RX1Delay   int        `json:"rx1,omitempty"`
-	RX2Force   bool       `json:"rx2,omitempty"`
-	BlockUp    bool       `json:"blkup,omitempty"`
-	BlockDown  bool       `json:"blkdn,omitempty"`
-	Geo        *Position  `json:"geo,omitempty"`
+	Version    int               `json:"v"`
+	Gen        byte              `json:"gen,omitempty"` // of the session that was registered
+	DevEUI     hexEUI            `json:"dev_eui"`
+	AppEUI     hexEUI            `json:"app_eui"`
+	Activation Activation        `json:"act"`
+	Encryption Encryption        `json:"enc"`
+	Class      string            `json:"cls,omitempty"`
+	Band       string            `json:"band,omitempty"`
+	Tags       []string          `json:"tags,omitempty"`
+	Org        string            `json:"org,omitempty"`
+	AppKey     hexKey            `json:"app_key,omitempty"`
+	NwkKey     hexKey            `json:"nwk_key,omitempty"`
+	DevAddr    string            `json:"addr,omitempty"`
+	NwkSKey    hexKey            `json:"nwks,omitempty"`
+	AppSKey    hexKey            `json:"apps,omitempty"`
+	Up         uint32            `json:"up,omitempty"`
+	Down       uint32            `json:"down,omitempty"`
+	Size       int               `json:"size,omitempty"`
+	Strict     bool              `json:"strict,omitempty"`
+	Lab        bool              `json:"lab,omitempty"`
+	LoRaWAN    string            `json:"lorawan,omitempty"`
+	ADR        *ADR              `json:"adr,omitempty"`
+	RX1Delay   int               `json:"rx1,omitempty"`
+	RX2Force   bool              `json:"rx2,omitempty"`
+	MAC        string            `json:"mac,omitempty"`
+	RX1Offset  *int              `json:"rx1off,omitempty"`
+	RX2Rate    *int              `json:"rx2dr,omitempty"`
+	RX2Freq    radio.Hertz       `json:"rx2f,omitempty"`
+	MaxDuty    *int              `json:"duty,omitempty"`
+	DownCh     []DownlinkChannel `json:"dlch,omitempty"`
+	BlockUp    bool              `json:"blkup,omitempty"`
+	BlockDown  bool              `json:"blkdn,omitempty"`
+	Geo        *Position         `json:"geo,omitempty"`
 }
 
 const documentVersion = 1
@@ -95,6 +101,7 @@ func encodeDocument(d *Device, gen byte) ([]byte, error) {
 		Up: d.CounterUp, Down: d.CounterDown, Size: d.CountersSize, Strict: d.Policy == PolicyStrict, Lab: d.Policy == PolicyLab,
 		RX1Delay: d.RX1Delay, RX2Force: d.RX2Force, BlockUp: d.BlockUplink, BlockDown: d.BlockDownlink, Geo: d.Geolocation,
 	}
+	doc.MAC, doc.RX1Offset, doc.RX2Rate, doc.RX2Freq, doc.MaxDuty, doc.DownCh = d.MAC, d.RX1Offset, d.RX2DataRate, d.RX2Freq, d.MaxDutyCycle, d.DownlinkChannels
 	if d.DevAddr != nil {
 		doc.DevAddr = d.DevAddr.String()
 	}
@@ -121,6 +128,7 @@ func decodeDocument(b []byte) (*Device, byte, error) {
 		CounterUp: doc.Up, CounterDown: doc.Down, CountersSize: doc.Size, StrictCounter: doc.Strict,
 		RX1Delay: doc.RX1Delay, RX2Force: doc.RX2Force, BlockUplink: doc.BlockUp, BlockDownlink: doc.BlockDown, Geolocation: doc.Geo,
 	}
+	d.MAC, d.RX1Offset, d.RX2DataRate, d.RX2Freq, d.MaxDutyCycle, d.DownlinkChannels = intern(doc.MAC, MACHandsOff), doc.RX1Offset, doc.RX2Rate, doc.RX2Freq, doc.MaxDuty, doc.DownCh
 	var errs [6]error
 	d.DevEUI, errs[4] = doc.DevEUI.eui()
 	d.AppEUI, errs[5] = doc.AppEUI.eui()
@@ -170,6 +178,8 @@ func (d *Device) clone() Device {
 	c.DevAddr, c.NwkSKey, c.AppSKey = copied(d.DevAddr), copied(d.NwkSKey), copied(d.AppSKey)
 	c.ADR.DataRate, c.ADR.TXPower = copied(d.ADR.DataRate), copied(d.ADR.TXPower)
 	c.Geolocation = copied(d.Geolocation)
+	c.RX1Offset, c.RX2DataRate, c.MaxDutyCycle = copied(d.RX1Offset), copied(d.RX2DataRate), copied(d.MaxDutyCycle)
+	c.DownlinkChannels = slices.Clone(d.DownlinkChannels)
 	return c
 }
 
@@ -183,12 +193,13 @@ func copied[T any](p *T) *T {
 
 // snapshot is the device as the outside sees it: what was registered with
 // what its session knows.
-func (d *device) snapshot() Device {
+func (e *Edge) snapshot(d *device) Device {
 	p := d.spec.clone()
 	s := d.session()
 	if s == nil {
 		return p
 	}
+	p.RX1Current = int(e.delayOf(s))
 	addr, nwk := s.addr, s.nwkSKey
 	p.DevAddr, p.NwkSKey, p.AppSKey = &addr, &nwk, nil
 	if s.hasApp {

@@ -47,7 +47,7 @@ func (e *Edge) send(w *window, c *content) error {
 		if err := e.checkCounter(w, c); err != nil {
 			return err
 		}
-		if e.waitsForCounter(w, c) {
+		if e.waitsForCounter(w, c) || e.waitsForSettings(w, c) {
 			return nil
 		}
 	}
@@ -100,6 +100,17 @@ func (e *Edge) waitsForCounter(w *window, c *content) bool {
 	if err := e.record(w.s, n); err != nil {
 		e.log.Warn("downlink counter can't be reserved", "device", w.dev.spec.DevEUI, "err", err)
 	}
+	return true
+}
+
+// waitsForSettings keeps c back while the disk does not know yet where the
+// device's windows are: it would stop telling.
+func (e *Edge) waitsForSettings(w *window, c *content) bool {
+	if w.s.orders == nil || !w.s.orders.blocking {
+		return false
+	}
+	w.waiting, w.holding = c, false
+	e.saveSettings(w.s)
 	return true
 }
 
@@ -208,13 +219,22 @@ func (e *Edge) spend(s *session, counter uint32) {
 func (e *Edge) compose(fl *flight) error {
 	w, c := fl.w, fl.c
 	fl.counter = c.counterIn(w.s)
-	fl.mac = e.macDue(w, fl.slot.size-c.size())
+	room := fl.slot.size - c.size()
+	if c.app {
+		room = min(room, maxFOpts)
+	}
+	fl.mac = e.macDue(w, room)
 	m := &lorawan.MACPayload{FHDR: lorawan.FHDR{
 		DevAddr: lorawan.DevAddr(w.s.addr),
 		FCtrl:   lorawan.FCtrl{ACK: w.ack, FPending: c.pending},
 		FCnt:    fl.counter,
 	}}
-	if len(fl.mac) > 0 {
+	switch {
+	case len(fl.mac) > maxFOpts: // as FRMPayload on port 0
+		m.FPort = new(uint8)
+		fl.frm = crypt(w.s.nwkSKey, false, w.s.addr, fl.counter, fl.mac)
+		m.FRMPayload = []lorawan.Payload{&lorawan.DataPayload{Bytes: fl.frm}}
+	case len(fl.mac) > 0:
 		m.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: fl.mac}}
 	}
 	if c.app {

@@ -30,6 +30,10 @@ type Config struct {
 	AntennaGain radio.DB
 	// IgnoreDutyCycle is for a lab behind a cable.
 	IgnoreDutyCycle bool
+	// ADR decides about data rates; nil is [ReferenceADR].
+	ADR ADRFunc
+	// ADRMargin is what ADR keeps above the demodulation floor. 0 is 10 dB.
+	ADRMargin radio.DB
 	// Margin is the time that the edge allows itself between a cut-off and the
 	// moment at which the Air must have the frame: a busy host wakes late. 0 is 1.5 ms.
 	Margin time.Duration
@@ -69,7 +73,9 @@ type Edge struct {
 	reserver reserver
 	jobCount int
 	bands    map[string]*region.Region // that devices name
-	salt     [16]byte                  // makes packet hashes unique to this process
+	dwell    region.Dwell              // that devices assume after a reset
+	dwelling map[region.Dwell]*region.Region
+	salt     [16]byte // makes packet hashes unique to this process
 	frames   uint64
 	scratch  []byte
 	stats    Stats
@@ -93,12 +99,20 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 		return nil, errors.New("nsedge: an Air and a publish function are needed")
 	}
 	cfg.Margin = cmp.Or(cfg.Margin, defaultMargin)
+	cfg.ADRMargin = cmp.Or(cfg.ADRMargin, defaultADRMargin)
+	if cfg.ADR == nil {
+		cfg.ADR = ReferenceADR
+	}
+	plain, err := region.Lookup(cfg.Region.Short())
+	if err != nil {
+		return nil, fmt.Errorf("nsedge: %w", err)
+	}
 	e := &Edge{
 		cfg: cfg, log: cfg.Log, air: air, publish: publish,
 		token: make(chan struct{}, 1), calls: make(chan call), done: make(chan func(), backgroundJobs),
 		byEUI: map[radio.EUI64]*device{}, byAddr: map[DevAddr]*session{},
 		heard: newHeard(), windows: map[PacketHash]*window{}, flights: map[uint64]*flight{},
-		bands: map[string]*region.Region{}, ledger: newLedger(cfg.Region.SubBands()),
+		bands: map[string]*region.Region{}, dwell: plain.Dwell(), dwelling: map[region.Dwell]*region.Region{}, ledger: newLedger(cfg.Region.SubBands()),
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

@@ -22,6 +22,8 @@ type joining struct {
 	nonce   uint16
 	addr    DevAddr
 	rxDelay uint8
+	offset  uint8
+	rx2DR   int8
 	inUse   *joined // the session that stays valid until the new one is used
 
 	ready    bool // an AS may answer now
@@ -108,8 +110,11 @@ func (e *Edge) beginJoin(r *reception, d *device, nonce uint16) {
 		hash: r.hash, kind: joinWindow, dev: d, r: r, up: r.first, dr: e.dataRate(&r.first), index: -1,
 		join: &joining{
 			eui: d.spec.DevEUI, appKey: d.spec.AppKey, version: d.spec.Version, policy: d.spec.Policy, nonce: nonce, addr: addr,
-			rxDelay: e.rxDelay(d), inUse: d.active.joinedRecord(),
+			rxDelay: e.rxDelay(d), rx2DR: e.rx2DR(d), inUse: d.active.joinedRecord(),
 		},
+	}
+	if o := d.spec.RX1Offset; o != nil && d.spec.Encryption == KeysAtNS {
+		w.join.offset = uint8(*o)
 	}
 	if d.spec.Encryption == KeysAtApp {
 		w.join.appKey = nil
@@ -242,8 +247,16 @@ func (e *Edge) joinExpired(w *window) {
 // newJoined makes the part of a session that is the same for all joins. It is
 // called off the owner's goroutine.
 func (e *Edge) newJoined(w *window) joined {
-	_, dr2 := e.cfg.Region.RX2()
-	return joined{addr: w.join.addr, rxDelay: w.join.rxDelay, rx2DR: int8(dr2), at: time.Now().Unix()}
+	return joined{addr: w.join.addr, rxDelay: w.join.rxDelay, offset: w.join.offset, rx2DR: w.join.rx2DR, at: time.Now().Unix()}
+}
+
+// rx2DR is the data rate of RX2 that a device is given.
+func (e *Edge) rx2DR(d *device) int8 {
+	if p := d.spec.RX2DataRate; p != nil && d.spec.Encryption == KeysAtNS {
+		return int8(*p)
+	}
+	_, dr := e.cfg.Region.RX2()
+	return int8(dr)
 }
 
 // rxDelay is the RX1 delay in seconds that a device is given.
@@ -261,7 +274,7 @@ func (s *session) joinedRecord() *joined {
 	}
 	return &joined{
 		gen: s.gen, addr: s.addr, nwkSKey: s.nwkSKey, appSKey: s.appSKey, hasApp: s.hasApp,
-		rxDelay: s.rxDelay, offset: s.offset, rx2DR: s.rx2DR, at: s.joined.Unix(),
+		rxDelay: s.RXDelay, offset: s.Offset, rx2DR: s.RX2DR, at: s.joined.Unix(),
 	}
 }
 
@@ -274,7 +287,7 @@ func (e *Edge) joinAccept(w *window, nonce uint32, s joined) ([]byte, error) {
 		DLSettings: lorawan.DLSettings{RX2DataRate: uint8(s.rx2DR), RX1DROffset: s.offset},
 		RXDelay:    s.rxDelay,
 	}
-	if raw := e.cfList(); raw != nil {
+	if raw := e.cfList(w.join.version); raw != nil {
 		p.CFList = &lorawan.CFList{}
 		if err := p.CFList.UnmarshalBinary(raw); err != nil {
 			return nil, err
@@ -291,7 +304,9 @@ func (e *Edge) joinAccept(w *window, nonce uint32, s joined) ([]byte, error) {
 	return phy.MarshalBinary()
 }
 
-func (e *Edge) cfList() []byte { return e.cfg.Region.CFList(region.Version{}) }
+func (e *Edge) cfList(version string) []byte {
+	return e.cfg.Region.CFList(region.Version{LoRaWAN: version})
+}
 
 // sessionKeys derives the keys of a 1.0 session (LoRaWAN 1.0.4 §6.2.5).
 func sessionKeys(appKey Key, joinNonce uint32, netID [3]byte, devNonce uint16) (nwkSKey, appSKey Key) {

@@ -22,6 +22,7 @@ type node struct {
 	freq     radio.Hertz
 	sf       uint8
 	snr      radio.DB
+	adr      bool // the ADR bit
 }
 
 func newNode(b *bench, id byte) *node {
@@ -81,7 +82,7 @@ func (n *node) encode(f frame) []byte {
 		n.up++
 	}
 	m := &lorawan.MACPayload{FHDR: lorawan.FHDR{
-		DevAddr: lorawan.DevAddr(n.addr), FCnt: counter, FCtrl: lorawan.FCtrl{ACK: f.ack, ADRACKReq: f.adrAckReq},
+		DevAddr: lorawan.DevAddr(n.addr), FCnt: counter, FCtrl: lorawan.FCtrl{ADR: n.adr, ACK: f.ack, ADRACKReq: f.adrAckReq},
 	}}
 	if f.opts != nil {
 		m.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: f.opts}}

@@ -17,6 +17,7 @@ type memStore struct {
 	synced   map[[8]byte][]byte
 	syncs    int
 	syncTime time.Duration
+	putTime  time.Duration
 	err      error // of every change
 }
 
@@ -37,6 +38,10 @@ func (s *memStore) afterPowerCut() *memStore {
 }
 
 func (s *memStore) Put(bucket string, key, value []byte) error {
+	s.mu.Lock()
+	wait := s.putTime
+	s.mu.Unlock()
+	time.Sleep(wait)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {

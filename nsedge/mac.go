@@ -2,6 +2,7 @@ package nsedge
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/brocaar/lorawan"
 )
@@ -138,22 +139,41 @@ func (e *Edge) noteRequests(r *reception, commands []byte) {
 func (e *Edge) handleMAC(r *reception, s *session, commands []byte) {
 	e.noteRequests(r, commands)
 	answered := false
-	_ = eachMAC(true, commands, func(cid lorawan.CID, _ macForm, b []byte) error {
-		if cid == lorawan.DevStatusAns {
+	var answers map[lorawan.CID][][]byte
+	_ = eachMAC(true, commands, func(cid lorawan.CID, form macForm, b []byte) error {
+		switch {
+		case cid == lorawan.DevStatusAns:
 			answered = true
 			e.devStatusAnswered(r, s, b)
+		case strings.HasSuffix(form.name, "Ans"):
+			if answers == nil {
+				answers = map[lorawan.CID][][]byte{}
+			}
+			answers[cid] = append(answers[cid], b)
 		}
 		return nil
 	})
 	if !answered {
 		e.devStatusMissing(r, s)
 	}
+	e.settle(r, s, answers)
+	e.review(s, r.came)
 }
 
 // macDue composes the commands that go into the next downlink, answers
-// first: at most room bytes, and no more than FOpts can carry.
+// first: at most room bytes.
 func (e *Edge) macDue(w *window, room int) []byte {
-	room = min(room, maxFOpts)
+	out := e.answersDue(w, room)
+	for _, x := range w.s.ordersDue() {
+		if len(out)+len(x.Bytes) <= room {
+			out = append(out, x.Bytes...)
+		}
+	}
+	return out
+}
+
+// answersDue are the commands that the device or an AS asked for.
+func (e *Edge) answersDue(w *window, room int) []byte {
 	var out []byte
 	for _, c := range [][]byte{e.linkCheckDue(w), e.deviceTimeDue(w), e.devStatusDue(w)} {
 		if len(out)+len(c) <= room {

@@ -37,7 +37,9 @@ func margin(snr radio.DB, m radio.Modulation) uint8 {
 	if !ok {
 		return 0
 	}
-	// SX1302 data sheet, table of SNR floors: SF7 -7.5 dB, 2.5 dB less each.
-	floor := -7.5 - 2.5*float64(int(l.SF)-7)
-	return uint8(min(max(math.Floor(float64(snr)-floor), 0), 254))
+	return uint8(min(max(math.Floor(float64(snr-snrFloor(l))), 0), 254))
 }
+
+// snrFloor is the SNR at which a signal is just demodulated (SX1302 data sheet,
+// table of SNR floors): SF7 -7.5 dB, 2.5 dB less each.
+func snrFloor(l radio.LoRa) radio.DB { return -7.5 - 2.5*radio.DB(int(l.SF)-7) }

@@ -80,6 +80,12 @@ type world struct {
 
 func inWorld(t *testing.T, name string, f func(*world)) {
 	t.Helper()
+	inWorldOf(t, name, nil, f)
+}
+
+// inWorldOf is inWorld with another configuration of the server.
+func inWorldOf(t *testing.T, name string, change func(*nsedge.Config), f func(*world)) {
+	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		r, err := region.Lookup(name)
@@ -98,7 +104,11 @@ func inWorld(t *testing.T, name string, f func(*world)) {
 		w := &world{t: t, m: air.New(air.Config{}), region: r}
 		defer w.m.Close()
 		requests := make(chan *nsedge.DownlinkRequest, 100)
-		w.edge, err = nsedge.New(nsedge.Config{Region: r, NetID: [3]byte{0, 0, 1}, Gateway: gateway, Store: st, GPS: nsedge.HostGPS}, newAntenna(t, w.m), func(ev nsedge.Event) {
+		cfg := nsedge.Config{Region: r, NetID: [3]byte{0, 0, 1}, Gateway: gateway, Store: st, GPS: nsedge.HostGPS}
+		if change != nil {
+			change(&cfg)
+		}
+		w.edge, err = nsedge.New(cfg, newAntenna(t, w.m), func(ev nsedge.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.events = append(w.events, ev)

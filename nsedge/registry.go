@@ -61,7 +61,7 @@ func (d *device) specSession() *session {
 	}
 	s := &session{
 		dev: d, addr: *p.DevAddr, nwkSKey: *p.NwkSKey, gen: d.specGen,
-		rxDelay: uint8(p.RX1Delay), rx2DR: -1,
+		settings: firstSettings(uint8(p.RX1Delay)), lastDR: -1,
 		counters: counters{up: p.CounterUp, mark: p.CounterDown}, down: p.CounterDown, safe: p.CounterDown,
 	}
 	if p.AppSKey != nil {
@@ -72,10 +72,14 @@ func (d *device) specSession() *session {
 
 // joinedSession makes a session from its record.
 func (d *device) joinedSession(r joined) *session {
-	return &session{
+	s := &session{
 		dev: d, addr: r.addr, nwkSKey: r.nwkSKey, appSKey: r.appSKey, hasApp: r.hasApp, gen: r.gen,
-		rxDelay: r.rxDelay, offset: r.offset, rx2DR: r.rx2DR, joined: time.Unix(r.at, 0),
+		settings: firstSettings(r.rxDelay), lastDR: -1, joined: time.Unix(r.at, 0),
 	}
+	s.Offset, s.RX2DR = r.offset, r.rx2DR
+	// Before 1.0.3, devices don't know the channel mask in a join-accept.
+	s.Masked = d.spec.since("1.0.3") || d.spec.Encryption == KeysAtApp
+	return s
 }
 
 // restore gives the session the counters that the journal kept. Downlink
@@ -131,6 +135,9 @@ func (e *Edge) load() error {
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := e.loadRadio(); err != nil {
 		return err
 	}
 	for _, d := range e.order {

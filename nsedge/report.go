@@ -64,6 +64,7 @@ func (e *Edge) describe(ev *DownlinkEvent, fl *flight) {
 		ev.Payload = []byte{}
 	}
 	ev.Frame.MACCommands, _ = decodeMAC(false, fl.mac) // the edge's own
+	fl.w.s.onAir(fl.mac)
 	_ = eachMAC(false, fl.mac, func(cid lorawan.CID, _ macForm, _ []byte) error {
 		if cid == lorawan.DevStatusReq {
 			fl.w.dev.devStatusSent()

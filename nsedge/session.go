@@ -20,10 +20,13 @@ type session struct {
 	hasApp  bool // the edge holds the AppSKey
 	gen     byte // which session of the device: see generation in device.go
 
-	rxDelay uint8 // seconds
-	offset  uint8 // RX1DROffset
-	rx2DR   int8  // -1 is the region's
-	joined  time.Time
+	joined time.Time
+
+	settings
+	orders  *orders // nil: nothing was ever asked of the device
+	lastDR  int8    // data rate of the last uplink, -1 is unknown
+	adrBit  bool    // of the last uplink
+	history []ADRSample
 
 	counters
 	down uint32 // next FCntDown

@@ -26,7 +26,7 @@ func (e *Edge) normalise(d *Device) error {
 	if d.Encryption == "" {
 		d.Encryption = KeysAtNS
 	}
-	for _, check := range []func(*Device) error{e.checkIdentity, checkPolicy, checkKeys, e.checkRadio, checkLimits} {
+	for _, check := range []func(*Device) error{e.checkIdentity, checkPolicy, checkKeys, e.checkRadio, e.checkMAC, checkLimits} {
 		if err := check(d); err != nil {
 			return err
 		}
@@ -81,6 +81,41 @@ func (e *Edge) checkRadio(d *Device) error {
 		return invalid("adr.datarate", "%d is not 0 to 15", *a.DataRate)
 	case a.TXPower != nil && (*a.TXPower < 0 || *a.TXPower > 15):
 		return invalid("adr.tx_power", "%d is not 0 to 15", *a.TXPower)
+	}
+	return nil
+}
+
+// checkMAC checks what the device is asked for by MAC commands.
+func (e *Edge) checkMAC(d *Device) error {
+	d.RX1Current = 0 // the session knows
+	if d.MAC != "" && d.MAC != MACHandsOff {
+		return invalid("mac", "%q is not %s, or empty", d.MAC, MACHandsOff)
+	}
+	d.MAC = intern(d.MAC, MACHandsOff)
+	r := e.cfg.Region
+	if o := d.RX1Offset; o != nil && (*o < 0 || *o > r.MaxRX1Offset()) {
+		return invalid("rx1.offset", "%d is not 0 to %d, which is what %s allows", *o, r.MaxRX1Offset(), r)
+	}
+	if p := d.RX2DataRate; p != nil {
+		if _, err := r.Downlink(*p); err != nil {
+			return invalid("rx2.datarate", "%v", err)
+		}
+	}
+	if f := d.RX2Freq; f != 0 {
+		if _, ok := r.EIRP(f); !ok {
+			return invalid("rx2.freq", "%d Hz is not where a gateway may send in %s", f, r)
+		}
+	}
+	if p := d.MaxDutyCycle; p != nil && (*p < 0 || *p > 15) {
+		return invalid("max_duty_cycle", "%d is not 0 (no limit) to 15 (1/32768 of the time)", *p)
+	}
+	if len(d.DownlinkChannels) > 16 {
+		return invalid("downlink_channels", "%d of them, 16 are allowed", len(d.DownlinkChannels))
+	}
+	for _, c := range d.DownlinkChannels {
+		if _, ok := r.EIRP(c.Freq); !ok || c.Index < 0 || c.Index > 15 {
+			return invalid("downlink_channels", "channel %d at %d Hz: indices are 0 to 15, and a gateway must be allowed to send there in %s", c.Index, c.Freq, r)
+		}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 type window struct {
 	hash  PacketHash
 	kind  windowKind
+	zone  *region.Region // with the dwell times that the device assumes
 	state windowState
 	dev   *device
 	s     *session // nil for joins and claims
@@ -82,27 +83,34 @@ var (
 
 // plan computes the slots of a window from its uplink.
 func (e *Edge) plan(w *window) {
-	d := e.cfg.Region.Delays()
+	w.zone = e.regionOf(w.s)
+	d := w.zone.Delays()
 	rx1, rx2 := d.RX1, d.RX2
-	offset, dr2 := 0, -1
+	offset := 0
 	switch {
 	case w.kind == joinWindow:
 		rx1, rx2 = d.JoinAccept1, d.JoinAccept2
 	case w.s != nil:
-		if w.s.rxDelay > 0 {
-			rx1 = time.Duration(w.s.rxDelay) * time.Second
+		if w.s.RXDelay > 0 {
+			rx1 = time.Duration(w.s.RXDelay) * time.Second
 			rx2 = rx1 + time.Second // LoRaWAN 1.0.4 §3.3.3
 		}
-		offset, dr2 = int(w.s.offset), int(w.s.rx2DR)
+		offset = int(w.s.Offset)
 	}
-	freq, dr, err := e.cfg.Region.RX1(w.up.Freq, w.dr, offset)
+	freq, dr, err := w.zone.RX1(w.up.Freq, w.dr, offset)
+	if w.s != nil {
+		for _, m := range w.s.Down {
+			if m.Up == w.up.Freq {
+				freq = m.Down
+			}
+		}
+	}
 	if err == nil && w.dev.spec.RX2Force && w.kind == dataWindow {
 		err = errForced
 	}
 	w.slots[0] = e.slot(w, "RX1", rx1, freq, dr, err)
-	freq, dr = e.cfg.Region.RX2()
-	if dr2 >= 0 {
-		dr = dr2
+	if freq, dr = w.zone.RX2(); w.s != nil {
+		freq, dr = e.rx2Of(w.s)
 	}
 	w.slots[1] = e.slot(w, "RX2", rx2, freq, dr, nil)
 }
@@ -114,7 +122,7 @@ func (e *Edge) slot(w *window, name string, delay time.Duration, freq radio.Hert
 	s := slot{name: name, at: w.up.At.Add(delay), start: w.up.Time.Add(delay), freq: freq, dr: dr, err: err}
 	s.cutoff = s.start
 	if s.err == nil {
-		s.mod, s.err = e.cfg.Region.Downlink(dr)
+		s.mod, s.err = w.zone.Downlink(dr)
 	}
 	if s.err == nil && !e.own(&w.up) {
 		s.err = errForeign
@@ -122,14 +130,14 @@ func (e *Edge) slot(w *window, name string, delay time.Duration, freq radio.Hert
 	if s.err != nil {
 		return s
 	}
-	eirp, ok := e.cfg.Region.EIRP(freq)
+	eirp, ok := w.zone.EIRP(freq)
 	if !ok {
 		s.err = errSilent
 		return s
 	}
 	s.power = eirp - radio.DBm(e.cfg.AntennaGain)
 	// Where only a table has no size for it, an empty frame may still go.
-	if s.size = e.cfg.Region.MaxPayload(dr, region.Version{}); s.size <= 0 && e.cfg.Region.Dwell().Downlink {
+	if s.size = w.zone.MaxPayload(dr, region.Version{}); s.size <= 0 && w.zone.Dwell().Downlink {
 		s.err = errDwell
 		return s
 	}
@@ -284,7 +292,9 @@ func (e *Edge) cutoff(w *window) {
 }
 
 // frameDue tells whether a frame goes out even without an AS.
-func (e *Edge) frameDue(w *window) bool { return w.must || len(e.macDue(w, maxFOpts)) > 0 }
+func (e *Edge) frameDue(w *window) bool {
+	return w.must || w.s.urgentDue() || len(e.answersDue(w, maxFOpts)) > 0
+}
 
 // giveUp closes a window in which nothing was sent.
 func (e *Edge) giveUp(w *window) {
@@ -293,7 +303,7 @@ func (e *Edge) giveUp(w *window) {
 	case w.kind == claimWindow:
 	case w.kind == joinWindow:
 		e.joinExpired(w)
-	case e.frameDue(w):
+	case w.must || len(e.answersDue(w, maxFOpts)) > 0:
 		e.notice(Error, CodeDownlinkFailed, m, "the frame that the device wants (ACK or MAC commands) could be sent neither in RX1 nor in RX2; it will ask again")
 	default:
 		e.notice(Warning, CodeDownlinkNoAnswer, m, "no application answered the downlink_request in time")

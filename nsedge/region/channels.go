@@ -137,3 +137,8 @@ func (r *Region) channelMask() lorawan.CFList {
 	}
 	return lorawan.CFList{CFListType: lorawan.CFListChannelMask, Payload: &p}
 }
+
+// HasWideChannels tells whether the region has eight uplink channels of
+// 500 kHz above its narrow ones, with a ChMaskCntl that switches both (RP002
+// §2.6.5, §2.8.5).
+func (r *Region) HasWideChannels() bool { return len(r.up.GetUplinkChannelIndices()) == 72 }
