@@ -12,7 +12,12 @@ import (
 // HostGPS is a Config.GPS that trusts the host clock.
 func HostGPS(t time.Time) (time.Duration, bool) { return gps.Time(t).TimeSinceGPSEpoch(), true }
 
-func (e *Edge) gps(t time.Time) time.Duration {
+// gps is the GPS time of a moment on the host clock, 0 if it is unknown: by an
+// uplink near it that the gateway stamped by satellite, else by Config.GPS.
+func (e *Edge) gps(u *radio.Uplink, t time.Time) time.Duration {
+	if u.GPSTime != 0 {
+		return u.GPSTime + t.Sub(u.Time)
+	}
 	if e.cfg.GPS == nil {
 		return 0
 	}
@@ -26,7 +31,7 @@ func (e *Edge) gps(t time.Time) time.Duration {
 func (e *Edge) uplinkInfo(u *radio.Uplink, arrived time.Time, dr int) RadioInfo {
 	return RadioInfo{
 		Freq: u.Freq, DataRate: dr, Mod: u.Mod, Size: len(u.Payload),
-		Time: u.Time, GPSTime: e.gps(u.Time), Delay: max(arrived.Sub(u.Time), 0),
+		Time: u.Time, GPSTime: e.gps(u, u.Time), Delay: max(arrived.Sub(u.Time), 0),
 		Tmst: u.Tmst, IFChain: u.IFChain, RFChain: u.RFChain,
 		CRC: u.CRC, RSSI: u.RSSI, SNR: u.SNR,
 	}

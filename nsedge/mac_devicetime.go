@@ -23,11 +23,11 @@ func deviceTimeAns() macForm {
 // uplink, unless the clock is not trusted: no answer is better than a wrong
 // one.
 func (e *Edge) deviceTimeDue(w *window) []byte {
-	if w.r == nil || !w.r.deviceTime || e.cfg.GPS == nil {
+	if w.r == nil || !w.r.deviceTime {
 		return nil
 	}
-	t, ok := e.cfg.GPS(w.up.Time)
-	if !ok {
+	t := e.gps(&w.up, w.up.Time)
+	if t == 0 {
 		return nil
 	}
 	return macBytes(lorawan.DeviceTimeAns, &lorawan.DeviceTimeAnsPayload{TimeSinceGPSEpoch: t})

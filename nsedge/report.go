@@ -81,7 +81,7 @@ func (e *Edge) downlinkInfo(fl *flight, r *radio.Report) RadioInfo {
 	}
 	return RadioInfo{
 		Freq: s.freq, DataRate: s.dr, Mod: s.mod, Inverted: inverted(s.mod), Size: len(fl.phy),
-		Time: started, GPSTime: e.gps(started), Tmst: uint32(r.Started), Power: r.Power,
+		Time: started, GPSTime: e.gps(&fl.w.up, started), Tmst: uint32(r.Started), Power: r.Power,
 	}
 }
 
