@@ -60,9 +60,15 @@ type Board struct {
 
 // GNSS is the satellite receiver on the board.
 type GNSS struct {
-	Kind   string // "", "u-blox" or "NMEA"
+	Kind   string // "", UBlox or NMEA
 	Device string
 }
+
+// Kinds of satellite receivers. Those that only speak NMEA are not written to.
+const (
+	UBlox = "u-blox"
+	NMEA  = "NMEA"
+)
 
 // all lists the boards in the order in which they are offered.
 func all() []Board {

@@ -16,6 +16,6 @@ func semtechCoreCell() Board {
 		SX1261Reset:  22,
 		Radios:       sx1250Pair(true, semtechGains()),
 		Thermometers: []uint16{0x3B, 0x39, 0x38},
-		GNSS:         GNSS{Kind: "u-blox", Device: "/dev/ttyAMA0"},
+		GNSS:         GNSS{Kind: UBlox, Device: "/dev/ttyAMA0"},
 	}
 }

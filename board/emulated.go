@@ -45,7 +45,9 @@ type Emulation struct {
 	Medium *air.Medium       // nil: a new one, closed with the hardware
 	Seed   uint64            // of the new medium's chance
 	Faults *sx1302sim.Faults
-	Lax    bool // tolerate what the real chip would not
+	PPM    float64        // by which the chip's crystal is fast
+	PPS    *sx1302sim.PPS // pulses of a satellite receiver
+	Lax    bool           // tolerate what the real chip would not
 	Log    *slog.Logger
 }
 
@@ -72,7 +74,7 @@ func Emulate(e Emulation) (*Hardware, *sx1302sim.Chip, error) {
 	chip, err := sx1302sim.New(sx1302sim.Config{
 		EUI: e.EUI, Model: e.Model, Medium: e.Medium, Timing: timing, CounterStart: e.Start,
 		RSSIOffset: radio.DBm(b.Radios[0].RSSIOffset),
-		Faults:     e.Faults, Lax: e.Lax, Log: e.Log,
+		PPM:        e.PPM, PPS: e.PPS, Faults: e.Faults, Lax: e.Lax, Log: e.Log,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("simulated chip: %w", err)

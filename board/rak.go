@@ -13,7 +13,7 @@ func rak2287() Board {
 		Reset:     17,
 		GNSSReset: 25,
 		Radios:    sx1250Pair(true, rakEuropeGains()),
-		GNSS:      GNSS{Kind: "u-blox", Device: "/dev/ttyAMA0"},
+		GNSS:      GNSS{Kind: UBlox, Device: "/dev/ttyAMA0"},
 	}
 }
 

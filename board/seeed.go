@@ -16,6 +16,6 @@ func seeedWM1302() Board {
 		SX1261Reset:  5,
 		Radios:       sx1250Pair(true, semtechGains()),
 		Thermometers: []uint16{0x39, 0x3B, 0x38},
-		GNSS:         GNSS{Kind: "NMEA", Device: "/dev/ttyAMA0"},
+		GNSS:         GNSS{Kind: NMEA, Device: "/dev/ttyAMA0"},
 	}
 }

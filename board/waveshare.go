@@ -14,6 +14,6 @@ func waveshare() Board {
 		PowerEnable:  18,
 		Radios:       sx1250Pair(true, semtechGains()),
 		Thermometers: []uint16{0x39, 0x3B, 0x38},
-		GNSS:         GNSS{Kind: "NMEA", Device: "/dev/ttyAMA0"},
+		GNSS:         GNSS{Kind: NMEA, Device: "/dev/ttyAMA0"},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/concentrator"
+	"gatewayd/concentrator/gnss"
 	"gatewayd/concentrator/halconf"
 	"gatewayd/dataapi"
 	"gatewayd/nsedge"
@@ -49,6 +50,7 @@ type daemon struct {
 	parts  parts
 	region *region.Region
 	conc   *concentrator.Concentrator
+	gnss   *gnss.Receiver // nil: none
 	server *dataapi.Server
 	log    *slog.Logger
 
@@ -71,6 +73,7 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	}
 	rc.Firmware, rc.Log = p.firmware, p.log
 	d.remarks(&rc)
+	d.timeSources(&rc, p.hardware.Board)
 	if d.conc, err = concentrator.New(p.hardware.Port, rc); err != nil {
 		return nil, err
 	}
@@ -124,6 +127,10 @@ func (d *daemon) Run(ctx context.Context) error {
 	start("data api", d.server.Run)
 	start("data api", func(ctx context.Context) error { return d.server.Serve(ctx, d.parts.api) })
 	start("network server", d.runEdge)
+	start("time", d.watchTime)
+	if d.gnss != nil {
+		start("satellite receiver", d.gnss.Run)
+	}
 	if d.parts.admin != nil {
 		start("admin socket", func(ctx context.Context) error { return serveAdmin(ctx, d.parts.admin, d.server.LocalHandler()) })
 	}
@@ -169,7 +176,7 @@ func (d *daemon) runEdge(ctx context.Context) error {
 		group.Go(func() error { defer d.holdOnPanic(); return other.Run(ctx) })
 	}
 	edge, err := nsedge.New(nsedge.Config{
-		Region: d.region, NetID: d.cfg.NetID(), Gateway: eui, Store: d.parts.store, Log: d.log, GPS: nsedge.HostGPS,
+		Region: d.region, NetID: d.cfg.NetID(), Gateway: eui, Store: d.parts.store, Log: d.log, GPS: d.gps,
 		AntennaGain:     d.antennaGain(),
 		IgnoreDutyCycle: !d.cfg.Region.DutyCycle,
 	}, through, d.publish)

@@ -21,15 +21,18 @@ import (
 
 // simOptions are the flags of sim.
 type simOptions struct {
-	socket  string
-	usb     bool
-	usbLink string
-	air     string
-	model   string
-	eui     string
-	seed    uint64
-	lax     bool
-	quick   bool
+	socket   string
+	usb      bool
+	usbLink  string
+	gnss     bool
+	gnssLink string
+	ppm      float64
+	air      string
+	model    string
+	eui      string
+	seed     uint64
+	lax      bool
+	quick    bool
 }
 
 func newSim(std streams) *cobra.Command {
@@ -47,6 +50,9 @@ simulated medium, which other programs reach by the air protocol.`,
 	cmd.Flags().StringVar(&o.socket, "spi-socket", "", "unix socket `PATH` to serve the chip on")
 	cmd.Flags().BoolVar(&o.usb, "usb-pty", false, "serve it as a USB card on a new pseudo terminal, whose path is printed")
 	cmd.Flags().StringVar(&o.usbLink, "usb-link", "", "as --usb-pty, with a symbolic link at `PATH` to the pseudo terminal")
+	cmd.Flags().BoolVar(&o.gnss, "gnss-pty", false, "serve a satellite receiver (UBX, NMEA) on a new pseudo terminal, whose path is printed; its pulses go into the chip")
+	cmd.Flags().StringVar(&o.gnssLink, "gnss-link", "", "as --gnss-pty, with a symbolic link at `PATH` to the pseudo terminal")
+	cmd.Flags().Float64Var(&o.ppm, "ppm", 0, "by which the chip's crystal is fast, -100 to 100")
 	cmd.Flags().StringVar(&o.air, "air", "127.0.0.1:7707", "where the air protocol listens: HOST:PORT, unix:PATH or off")
 	cmd.Flags().StringVar(&o.model, "model", "sx1302", "sx1302 or sx1303")
 	cmd.Flags().StringVar(&o.eui, "eui", "", "the chip's EUI, 16 hex digits")
@@ -68,6 +74,11 @@ func runSim(cmd *cobra.Command, std streams, o simOptions) error {
 		return err
 	}
 	defer host.close()
+	sky, err := o.sky(&emulation)
+	if err != nil {
+		return err
+	}
+	defer sky.close()
 	var medium net.Listener
 	if o.air != "off" {
 		if medium, err = listen("--air", o.air); err != nil {
@@ -79,13 +90,16 @@ func runSim(cmd *cobra.Command, std streams, o simOptions) error {
 	if err != nil {
 		return err
 	}
-	printSim(std, o, host, medium)
-	return errors.Join(serveSim(cmd.Context(), hw, chip, host, medium, emulation.Log), hw.Close())
+	printSim(std, o, host, sky, medium)
+	return errors.Join(serveSim(cmd.Context(), hw, chip, host, sky, medium, emulation.Log), hw.Close())
 }
 
 // emulation makes the chip's description of the flags.
 func (o simOptions) emulation(cmd *cobra.Command) (board.Emulation, error) {
-	e := board.Emulation{Lax: o.lax}
+	e := board.Emulation{Lax: o.lax, PPM: o.ppm}
+	if o.ppm < -100 || o.ppm > 100 {
+		return e, usagef(cmd, "--ppm %v: allowed are -100 to 100", o.ppm)
+	}
 	switch strings.ToLower(o.model) {
 	case "sx1302":
 		e.Model = sx1302sim.SX1302
@@ -114,10 +128,13 @@ func (o simOptions) emulation(cmd *cobra.Command) (board.Emulation, error) {
 	return e, nil
 }
 
-func printSim(std streams, o simOptions, host simHost, medium net.Listener) {
+func printSim(std streams, o simOptions, host simHost, sky simSky, medium net.Listener) {
 	fmt.Fprintf(std.out, "simulated %s on %s\n", strings.ToUpper(o.model), host.place)
 	fmt.Fprintf(std.out, "  gatewayd:        spi = %q in [concentrator]\n", host.spi)
 	fmt.Fprintf(std.out, "  other programs:  %s\n", host.other)
+	if sky.place != "" {
+		fmt.Fprintf(std.out, "  satellite time:  gps = %q in [concentrator], 9600 baud\n", sky.place)
+	}
 	if medium != nil {
 		fmt.Fprintf(std.out, "  the air:         %s, newline-delimited JSON (docs/air.md)\n", medium.Addr())
 	}
@@ -136,9 +153,12 @@ func absolute(path string) string {
 }
 
 // serveSim serves the chip and the medium until ctx ends.
-func serveSim(ctx context.Context, hw *board.Hardware, chip *sx1302sim.Chip, host simHost, medium net.Listener, log *slog.Logger) error {
+func serveSim(ctx context.Context, hw *board.Hardware, chip *sx1302sim.Chip, host simHost, sky simSky, medium net.Listener, log *slog.Logger) error {
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return host.serve(inner, chip) })
+	if sky.serve != nil {
+		group.Go(func() error { return sky.serve(inner) })
+	}
 	if medium != nil {
 		group.Go(func() error { return air.Serve(inner, medium, hw.Medium, log) })
 	}

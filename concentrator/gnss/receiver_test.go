@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gatewayd/concentrator/bridge"
 	"gatewayd/concentrator/gnss"
 	"gatewayd/concentrator/gnss/gnsssim"
 )
@@ -178,7 +179,7 @@ func TestNothingIsWrittenToALineThatSaysNothing(t *testing.T) {
 
 // A pseudo terminal is a tty: this is the real way in, but for the UART.
 func TestASerialLine(t *testing.T) {
-	far, name, err := gnss.OpenPTY()
+	far, err := bridge.NewTerminal()
 	if err != nil {
 		t.Skip(err)
 	}
@@ -186,7 +187,7 @@ func TestASerialLine(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	sim := gnsssim.New(gnsssim.Config{Delay: time.Millisecond})
-	r := gnss.New(gnss.Config{UBlox: true, Open: func(ctx context.Context) (gnss.Line, error) { return gnss.OpenTTY(ctx, name, 0) }})
+	r := gnss.New(gnss.Config{UBlox: true, Open: func(ctx context.Context) (gnss.Line, error) { return gnss.OpenTTY(ctx, far.Path, 0) }})
 	done := make(chan error, 2)
 	go func() { done <- r.Run(ctx) }()
 	go func() { done <- sim.Run(ctx, far) }()
@@ -207,12 +208,12 @@ func TestASerialLine(t *testing.T) {
 }
 
 func TestASerialLineHasDeadlines(t *testing.T) {
-	far, name, err := gnss.OpenPTY()
+	far, err := bridge.NewTerminal()
 	if err != nil {
 		t.Skip(err)
 	}
 	defer far.Close()
-	line, err := gnss.OpenTTY(t.Context(), name, 115200)
+	line, err := gnss.OpenTTY(t.Context(), far.Path, 115200)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,24 +74,3 @@ func makeRaw(fd int, speed uint32) error {
 	}
 	return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH)
 }
-
-// OpenPTY makes a pseudo terminal for a simulated receiver: what is written
-// to the returned line is read from the device of the returned name.
-func OpenPTY() (Line, string, error) {
-	f, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, "", fmt.Errorf("pseudo terminal: %w", err)
-	}
-	var number int
-	err = control(f, func(fd int) error {
-		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-			return err
-		}
-		number, err = unix.IoctlGetInt(fd, unix.TIOCGPTN)
-		return err
-	})
-	if err != nil {
-		return nil, "", errors.Join(fmt.Errorf("pseudo terminal: %w", err), f.Close())
-	}
-	return f, fmt.Sprintf("/dev/pts/%d", number), nil
-}

@@ -84,6 +84,7 @@ var (
 func (c Config) check() Faults {
 	var k checker
 	c.checkConcentrator(&k)
+	c.checkTime(&k)
 	c.checkListeners(&k)
 	if _, err := region.Lookup(c.Region.Name); err != nil {
 		k.fault("region.name", c.Region.Name, "%v", err)
@@ -139,6 +140,19 @@ func (c Config) checkGateway(k *checker) {
 	k.within("gateway.latitude", g.Latitude, -90, 90)
 	k.within("gateway.longitude", g.Longitude, -180, 180)
 	k.within("gateway.altitude", float64(g.Altitude), -1000, 10_000)
+}
+
+// maxLeapSeconds is more than this century needs.
+const maxLeapSeconds = 60
+
+func (c Config) checkTime(k *checker) {
+	cc := c.Concentrator
+	if cc.GPS != "" && cc.GPS != Off && !filepath.IsAbs(cc.GPS) {
+		k.fault("concentrator.gps", cc.GPS, "allowed: the path of a tty (e.g. /dev/ttyAMA0), off, or \"\" for the board's")
+	}
+	if cc.LeapSeconds < 0 || cc.LeapSeconds > maxLeapSeconds {
+		k.fault("concentrator.leap_seconds", cc.LeapSeconds, "allowed: 0 for what the receiver says, to %d", maxLeapSeconds)
+	}
 }
 
 func (c Config) checkListeners(k *checker) {

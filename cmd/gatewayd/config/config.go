@@ -55,6 +55,9 @@ type Concentrator struct {
 	SPI    string `toml:"spi" comment:"/dev/spidevBUS.CS, usb:/dev/ttyACM0 for a USB card, or unix:PATH for a chip emulator (gatewayd sim). Empty: the board's."`
 	Conf   string `toml:"sx130x_conf" comment:"A packet forwarder's global_conf.json: its radios, channels and gain tables instead of the board's and the region's. Empty: none."`
 	SPIHz  int    `toml:"spi_hz" comment:"SPI clock in Hz, 100000 to 10000000. 0: the board's."`
+
+	GPS         string `toml:"gps" comment:"Serial line of the satellite receiver, e.g. /dev/ttyAMA0, or off. Empty: the board's, off where spi is not a device of the board."`
+	LeapSeconds int    `toml:"leap_seconds" comment:"GPS time minus UTC. 0: what the receiver says, else 18 (since 2017)."`
 }
 
 // Air is the air protocol's listener.

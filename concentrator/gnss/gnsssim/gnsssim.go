@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -75,7 +76,11 @@ func (r *Receiver) Run(ctx context.Context, line io.ReadWriter) error {
 			return nil
 		case <-t.C:
 		}
-		if _, err := line.Write(r.Messages(n)); err != nil {
+		if l, ok := line.(interface{ SetWriteDeadline(time.Time) error }); ok {
+			_ = l.SetWriteDeadline(time.Now().Add(time.Second / 2))
+		}
+		// What nobody takes is lost, as on a serial line.
+		if _, err := line.Write(r.Messages(n)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			if ctx.Err() != nil || errors.Is(err, io.ErrClosedPipe) {
 				return nil
 			}
