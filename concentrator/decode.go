@@ -34,8 +34,10 @@ type packet struct {
 	crcError     bool
 	syncError    bool
 	headerError  bool
-	offset       int32 // frequency, 20 bits signed
-	snr          int8  // quarter dB
+	timing       bool   // metrics are valid
+	metrics      []int8 // of the time stamp, two for each symbol
+	offset       int32  // frequency, 20 bits signed
+	snr          int8   // quarter dB
 	rssi, signal byte
 	stamp        uint32 // ticks
 	crc          uint16
@@ -140,6 +142,10 @@ func parse(b []byte) (packet, bool) {
 		signal:      tail[3],
 		stamp:       binary.LittleEndian.Uint32(tail[6:]),
 		crc:         binary.LittleEndian.Uint16(tail[10:]),
+		timing:      tail[0]&0x10 != 0,
+	}
+	for _, m := range tail[packetTail : packetTail+2*int(tail[packetTail-1])] {
+		p.metrics = append(p.metrics, int8(m))
 	}
 	switch {
 	case p.modem < serviceModem:

@@ -125,6 +125,8 @@ type recordedPacket struct {
 	SNR        float64 `json:"snr"`
 	Size       int     `json:"size"`
 	Payload    string  `json:"payload"`
+	Fine       bool    `json:"ftime_received"`
+	FineTime   int64   `json:"ftime"`
 }
 
 type recordedChannel struct {

@@ -27,6 +27,9 @@ type health struct {
 // upkeep does what is needed now and then, and nothing otherwise: the
 // counter before it can wrap unseen, the health check, waiting reports.
 func (s *session) upkeep(now time.Time) error {
+	if err := s.lookAtPulses(now); err != nil {
+		return err
+	}
 	if now.Sub(s.clock.at) >= counterStale {
 		if err := s.lookAtCounter(); err != nil {
 			return err

@@ -50,7 +50,7 @@ func (s *session) poll() (busy bool, err error) {
 		return false, err
 	}
 	// Only now the counter: a stamp that is newer would unroll 134 s early.
-	if err := s.lookAtCounter(); err != nil {
+	if err := s.lookAtTime(); err != nil {
 		return false, err
 	}
 	s.empty = 0
@@ -146,7 +146,7 @@ func (s *session) digest(final bool) {
 }
 
 // withoutTwins keeps one of each two demodulations of the same packet: the
-// one with a good CRC.
+// one with a good CRC, else the one with a fine time stamp.
 func withoutTwins(list []packet) []packet {
 	var out []packet
 next:
@@ -154,7 +154,7 @@ next:
 		for i, q := range out {
 			apart := int32(p.stamp - q.stamp)
 			if p.chain == q.chain && p.sf == q.sf && max(apart, -apart) <= twinTicks && bytes.Equal(p.payload, q.payload) {
-				if q.crcError && !p.crcError {
+				if p.crcError == q.crcError && p.timing && !q.timing || q.crcError && !p.crcError {
 					out[i] = p
 				}
 				continue next
@@ -187,6 +187,7 @@ func (s *session) uplink(p packet) radio.Uplink {
 	m := c.modulation(p)
 	u.Mod = m
 	u.FreqOffset = frequencyOffset(p.offset, m.Bandwidth, ch.IF)
+	u.FineTime = s.fineTime(p, u.Freq, u.FreqOffset)
 	u.SNR = radio.DB(p.snr) / 4
 	u.RSSI = radio.DBm(float64(p.rssi) + correction)
 	u.SignalRSSI = radio.DBm(float64(p.signal) + correction)

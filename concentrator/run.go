@@ -37,6 +37,7 @@ type session struct {
 	tx    transmitters
 
 	relation relation // of this run: a reset may have stopped the counter
+	pulses   pulses   // of this run, for fine time stamps
 	latched  uint32   // the counter at the last pulse, as the chip shows it; 0 before the first
 
 	partial    []byte // of the receive buffer, not yet decoded

@@ -85,6 +85,10 @@ type Uplink struct {
 	// clock under discipline; 0 while nothing of the kind can be trusted.
 	GPSTime time.Duration
 
+	// FineTime is the time from the last pulse per second to the packet, where
+	// the gateway has fine time stamps (SX1303); nil where it hasn't.
+	FineTime *time.Duration
+
 	Freq       Hertz
 	FreqOffset Hertz      // of the transmitter, as the demodulator measured it
 	Mod        Modulation // LoRa or FSK

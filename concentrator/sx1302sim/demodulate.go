@@ -21,7 +21,10 @@ func (c *Chip) demodulate(s *slot, r air.Reception) (p packet, ready int64) {
 		ready = end + 32*loraDelay(m, len(r.Payload))
 		p.stamp = uint32(ready)
 		if c.file.get(reg.RXBufferLegacyTimestamp) == 0 {
-			p.stamp = uint32(end - 32*headerLead(m, len(r.Payload)))
+			p.stamp = uint32(c.ticksAt(r.End - radio.Instant(headerLead(m, len(r.Payload)))))
+			if s.fine {
+				p.timing, p.metrics = true, c.metrics(m.PayloadSymbols(len(r.Payload)))
+			}
 		}
 	case radio.FSK:
 		p.crc = !m.NoCRC
@@ -36,6 +39,25 @@ func (c *Chip) demodulate(s *slot, r air.Reception) (p packet, ready int64) {
 	}
 	c.count(s.modem, p.bad)
 	return p, ready
+}
+
+// twice tells whether the arbiter gives packets of a spreading factor to two
+// demodulators, the second of which measures their time: an SX1303 does.
+func (c *Chip) twice(sf uint8) bool {
+	return c.cfg.Model == SX1303 && c.file.get(reg.RXBufferLegacyTimestamp) == 0 && c.file.get(reg.RXTimestampEnable) == 1 &&
+		c.file.get(reg.ARBDebugCfg3)>>(sf-5)&1 == 1
+}
+
+// metrics are what the second demodulator measures: two values a symbol, the
+// changes of its time against the stamp. The frame's time is exact here, so
+// their running sum is 0 on the average over each four.
+func (c *Chip) metrics(symbols int) []int8 {
+	n := min(symbols, int(c.file.get(reg.RXBufferTimestampCfgMaxTsMetrics))) &^ 1
+	m := make([]int8, 0, 2*n)
+	for range n / 2 {
+		m = append(m, 1, -2, 1, 0)
+	}
+	return m
 }
 
 func (c *Chip) lora(p *packet, s *slot, m radio.LoRa, r air.Reception) {

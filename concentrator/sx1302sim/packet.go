@@ -11,6 +11,8 @@ type packet struct {
 	snr          int8 // quarters of a dB
 	rssi, signal byte // of the channel, of the signal alone
 	stamp        uint32
+	timing       bool   // metrics are valid
+	metrics      []int8 // of the stamp
 	sum          uint16 // CRC-16 as received
 }
 
@@ -21,11 +23,12 @@ const (
 	packetHeader = 9
 	packetTail   = 14
 	flagCRCError = 1 << 0
+	flagTiming   = 1 << 4
 )
 
 // encode returns the packet's bytes in the receive buffer.
 func (p *packet) encode() []byte {
-	b := make([]byte, 0, packetHeader+len(p.payload)+packetTail)
+	b := make([]byte, 0, packetHeader+len(p.payload)+packetTail+len(p.metrics))
 	b = append(b, packetSync0, packetSync1, byte(len(p.payload)), p.chain, p.sf<<4|p.rate<<1|bit(p.crc), p.modem,
 		byte(p.offset), byte(p.offset>>8), byte(p.offset>>16)&0x0F)
 	b = append(b, p.payload...)
@@ -33,9 +36,15 @@ func (p *packet) encode() []byte {
 	if p.bad {
 		flags |= flagCRCError
 	}
+	if p.timing {
+		flags |= flagTiming
+	}
 	b = append(b, flags, byte(p.snr), p.rssi, p.signal, 0, 0,
 		byte(p.stamp), byte(p.stamp>>8), byte(p.stamp>>16), byte(p.stamp>>24),
-		byte(p.sum), byte(p.sum>>8), 0) // no timestamp metrics
+		byte(p.sum), byte(p.sum>>8), byte(len(p.metrics)/2))
+	for _, m := range p.metrics {
+		b = append(b, byte(m))
+	}
 	var sum byte
 	for _, v := range b {
 		sum += v

@@ -40,6 +40,7 @@ type slot struct {
 	chain, modem int
 	centre       float64 // where the modem listens, hertz
 	optimised    bool    // with low data rate optimisation
+	fine         bool    // the second demodulator of a packet, which measures its time
 }
 
 func (r *receiver) reset() { *r = receiver{slots: map[uint64][]*slot{}, generation: r.generation + 1} }
@@ -63,6 +64,12 @@ func (l listener) Began(r air.Reception) {
 			return
 		}
 		c.lock(r.ID, c.multiSF(r.Freq, m, len(r.Payload)))
+		if c.twice(m.SF) {
+			if s := c.multiSF(r.Freq, m, len(r.Payload)); s != nil {
+				s.fine = true
+				c.lock(r.ID, s)
+			}
+		}
 		c.lock(r.ID, c.service(r.Freq, m, len(r.Payload)))
 	case radio.FSK:
 		c.lock(r.ID, c.fsk(r.Freq, m))
