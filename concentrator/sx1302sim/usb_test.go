@@ -8,12 +8,15 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"gatewayd/concentrator/bridge"
+	"gatewayd/radio"
+	"gatewayd/radio/air"
 )
 
 // plugged puts a chip on a USB card and returns the host's end of its line.
@@ -328,4 +331,87 @@ func TestTheUSBCardWaitsForTheSX1261(t *testing.T) {
 			t.Errorf("failed transfer: %s", got)
 		}
 	})
+}
+
+// The requests of a whole run of the vendor's transmit test: connect, start,
+// one frame of 20 bytes at once, stop. Each line is a message in hex; "+N"
+// stands for N bytes of firmware, of which any will do.
+func TestTheVendorsTransmitTestRunsOnTheUSBCard(t *testing.T) {
+	recorded, err := os.ReadFile("testdata/usb_hal_tx.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		medium := air.New(air.Config{})
+		defer medium.Close()
+		c := newChip(t, Config{Medium: medium})
+		line := plugged(t, c, USB{})
+		ear, err := medium.Join(air.StationConfig{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard := make(chan air.Reception, 1)
+		mod := radio.LoRa{SF: 7, Bandwidth: 125_000}
+		go func() {
+			r, _ := ear.Receive(t.Context(), air.Window{Freq: 868_100_000, Mod: mod, Until: medium.Now() + 60_000_000})
+			heard <- r
+		}()
+		messages := 0
+		for s := range strings.Lines(string(recorded)) {
+			digits, firmware, _ := strings.Cut(strings.TrimSpace(s), " +")
+			request, err := hex.DecodeString(digits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := strconv.Atoi(firmware); err == nil {
+				request = append(request, bytes.Repeat([]byte{0xA5}, n)...)
+			}
+			time.Sleep(12 * time.Millisecond) // the program's own waits are not in the recording
+			exchangeOnLine(t, line, request)
+			messages++
+		}
+		if n := c.Violations(); n > 0 || messages < 300 {
+			t.Errorf("%d violations in %d messages", n, messages)
+		}
+		if r := <-heard; len(r.Payload) != 20 || r.Outcome != air.Clear {
+			t.Errorf("on the air: %d bytes, %v", len(r.Payload), r.Outcome)
+		}
+	})
+}
+
+// exchangeOnLine sends a request and checks the form of its answer.
+func exchangeOnLine(t *testing.T, line net.Conn, request []byte) {
+	t.Helper()
+	if err := line.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := line.Write(request); err != nil {
+		t.Fatal(err)
+	}
+	var head [bridge.HeaderSize]byte
+	if _, err := io.ReadFull(line, head[:]); err != nil {
+		t.Fatalf("% x: %v", request[:bridge.HeaderSize], err)
+	}
+	asked, h := bridge.ParseHeader(request), bridge.ParseHeader(head[:])
+	payload := make([]byte, h.Size)
+	if _, err := io.ReadFull(line, payload); err != nil {
+		t.Fatal(err)
+	}
+	if h.ID != asked.ID || h.Order != bridge.AnswerTo(asked.Order) {
+		t.Fatalf("% x is answered by % x", request[:bridge.HeaderSize], head)
+	}
+	if h.Order != bridge.AnswerTo(bridge.MultipleSPI) {
+		return
+	}
+	for requests := request[bridge.HeaderSize:]; len(requests) > 0; {
+		r, rest, _ := bridge.NextRequest(requests)
+		a, more, err := bridge.NextAnswer(payload)
+		if err != nil || a.Number != r.Number || a.Kind != r.Kind || a.Result != bridge.Done || r.Kind == bridge.ReadWrite && len(a.Data) != len(r.Data) {
+			t.Fatalf("%+v is answered by %+v, %v", r, a, err)
+		}
+		requests, payload = rest, more
+	}
+	if len(payload) != 0 {
+		t.Fatalf("% x follows the answers", payload)
+	}
 }
