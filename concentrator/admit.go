@@ -39,6 +39,7 @@ type transmission struct {
 	at      ticks // first preamble symbol
 	trigger ticks // when the transmitter has to be started
 	end     ticks
+	listen  *listening // nil: without listen before talk
 	report  radio.Report
 }
 
@@ -65,7 +66,8 @@ func (c *Config) plan(d radio.Downlink) (*transmission, error) {
 	t.report.Power = gain.Power
 	t.trigger = t.at - ticks(t.startDelay(r.Type))
 	t.end = t.at + ticksIn(t.d.Mod.Airtime(len(d.Payload))) + ticksPerMicrosecond
-	return t, nil
+	t.listen, err = c.listenFor(t)
+	return t, err
 }
 
 // checkFrame checks payload and modulation and applies their defaults.

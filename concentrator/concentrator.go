@@ -22,6 +22,7 @@ const (
 type Concentrator struct {
 	cfg     Config
 	bus     *bus
+	sx1261  *companionBus // nil: there is none
 	stats   counters
 	uplinks chan radio.Uplink
 	reports chan radio.Report
@@ -47,8 +48,12 @@ func New(port spi.Port, cfg Config) (*Concentrator, error) {
 	if err != nil {
 		return nil, err
 	}
+	k, err := connectCompanion(cfg.SX1261.Port, cfg.SPIHz, b)
+	if err != nil {
+		return nil, err
+	}
 	return &Concentrator{
-		cfg: cfg, bus: b,
+		cfg: cfg, bus: b, sx1261: k,
 		uplinks: make(chan radio.Uplink, uplinkQueue),
 		reports: make(chan radio.Report, reportQueue),
 		started: make(chan struct{}),
@@ -148,7 +153,7 @@ func (c *Concentrator) schedule(ctx context.Context, d radio.Downlink) error {
 // the transmitter's own delay, the bus and the host need. It follows the
 // measured cost of the bus.
 func (c *Concentrator) Lead(d radio.Downlink) time.Duration {
-	return c.cfg.lead(c.bus, d.Mod, len(d.Payload))
+	return c.cfg.lead(c.bus, d.Mod, len(d.Payload)) + c.cfg.listenLead(c.bus, d)
 }
 
 // begin registers the session of a run.

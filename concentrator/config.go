@@ -27,6 +27,8 @@ type Config struct {
 	PrivateNetwork   bool // sync word 0x12 instead of 0x34
 	FineTimestamp    FineTimestamp
 
+	SX1261 SX1261 // the companion radio, for listen before talk and spectral scans
+
 	Firmware Firmware
 
 	// Reset pulses the chip's reset line, HoldReset leaves it asserted. Nil
@@ -218,6 +220,9 @@ func (c *Config) check() error {
 	}
 	if c.Poll < 100*time.Microsecond || c.Poll > time.Minute {
 		return configError("Poll", c.Poll, "100 µs to 1 minute; a stamp is unrolled within a turn of the counter, 134 s")
+	}
+	if err := c.checkSX1261(); err != nil {
+		return err
 	}
 	return c.Firmware.checkLengths(c.Radios[c.ClockSource].Type)
 }

@@ -18,6 +18,7 @@
 //	admit.go         what can be sent, and when            transmit.go  from Downlink to Report
 //	modulate.go      a transmission's registers            gains.go   power settings
 //	words.go         units to register words               config.go  what is soldered and wanted
+//	companion.go     the SX1261, a command at a time       lbt.go      listen before talk     spectral.go  how loud it is
 //	health.go        is it still alive?                    stats.go   figures
 //	place.go         channel plans                         dial.go    SPI over a socket
 //

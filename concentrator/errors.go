@@ -20,6 +20,8 @@ var (
 	ErrRunning     = errors.New("the concentrator runs already")
 	ErrQueueFull   = errors.New("transmit queue is full")
 	ErrNotStarted  = errors.New("the transmitter did not start")
+	ErrSX1261      = errors.New("the SX1261 doesn't do as it should")
+	ErrScanAborted = errors.New("the spectral scan was aborted")
 	ErrTransmitter = errors.New("the transmitter stopped early or did not end")
 )
 

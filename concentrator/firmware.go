@@ -3,6 +3,7 @@ package concentrator
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 
 	"gatewayd/concentrator/reg"
+	"gatewayd/radio/sx1261"
 )
 
 // Firmware is what the chip's two microcontrollers run: the AGC's image
@@ -26,6 +28,7 @@ type Firmware struct {
 	AGC         []byte
 	ARB         []byte
 	Calibration []byte
+	SX1261      []byte // the companion radio's patch, 1544 bytes; nil where there is none
 }
 
 // image is a known firmware image: the file in our folder, the file and the
@@ -35,17 +38,27 @@ type image struct {
 	Source string // below libloragw/src
 	Array  string
 	SHA256 string
+	Words  bool // elements of 32 bits, most significant byte first, else bytes
+}
+
+// size is the length of the image in bytes.
+func (m image) size() int {
+	if m.Words {
+		return sx1261.PatchSize
+	}
+	return reg.MCUMemorySize
 }
 
 // The known-good images are those of Lora-net/sx1302_hal 2.1.0.
 var (
-	agcSX1250 = image{"agc_fw_sx1250.bin", "agc_fw_sx1250.var", "agc_firmware_sx1250", "8f612e878b946b8c7cc59a5fc27ad33bb18ab92ad6e291d873f5d6bb7daae0d4"}
-	agcSX125x = image{"agc_fw_sx1257.bin", "agc_fw_sx1257.var", "agc_firmware_sx125x", "28d05612240627fb9e61ec43eba661e96d24805e1ce62b2d800c8461d400ae66"}
-	arbiter   = image{"arb_fw.bin", "arb_fw.var", "arb_firmware", "a6f542395e29cd258917f5948d1067ab18e3cf08ce5ee250e2caa08539f80fd0"}
-	calibrate = image{"cal_fw.bin", "cal_fw.var", "cal_firmware_sx125x", "48b381021068a760d53e6366094f51e35084097f272c801ba8b47e7226d68d44"}
+	agcSX1250   = image{"agc_fw_sx1250.bin", "agc_fw_sx1250.var", "agc_firmware_sx1250", "8f612e878b946b8c7cc59a5fc27ad33bb18ab92ad6e291d873f5d6bb7daae0d4", false}
+	agcSX125x   = image{"agc_fw_sx1257.bin", "agc_fw_sx1257.var", "agc_firmware_sx125x", "28d05612240627fb9e61ec43eba661e96d24805e1ce62b2d800c8461d400ae66", false}
+	arbiter     = image{"arb_fw.bin", "arb_fw.var", "arb_firmware", "a6f542395e29cd258917f5948d1067ab18e3cf08ce5ee250e2caa08539f80fd0", false}
+	calibrate   = image{"cal_fw.bin", "cal_fw.var", "cal_firmware_sx125x", "48b381021068a760d53e6366094f51e35084097f272c801ba8b47e7226d68d44", false}
+	patchSX1261 = image{"sx1261_pram.bin", "sx1261_pram.var", "pram", "2f1a728415a38298d07b77ebb1b54c9b9cdfe21fd830bf842d79d73f23b99074", true}
 )
 
-func images() []image { return []image{agcSX1250, agcSX125x, arbiter, calibrate} }
+func images() []image { return []image{agcSX1250, agcSX125x, arbiter, calibrate, patchSX1261} }
 
 // howToImport ends every message about a missing or wrong image.
 const howToImport = "get the vendor's source tree (Lora-net/sx1302_hal, version 2.1.0) and run: gatewayd firmware import PATH-TO-sx1302_hal"
@@ -69,7 +82,11 @@ func LoadFirmware(dir string, radios ...RadioType) (f Firmware, err error) {
 			return Firmware{}, err
 		}
 	}
-	return f, nil
+	if _, err := os.Stat(filepath.Join(dir, patchSX1261.File)); errors.Is(err, fs.ErrNotExist) {
+		return f, nil // only boards with that radio need it
+	}
+	f.SX1261, err = patchSX1261.load(dir)
+	return f, err
 }
 
 func (m image) load(dir string) ([]byte, error) {
@@ -88,8 +105,8 @@ func (m image) load(dir string) ([]byte, error) {
 }
 
 func (m image) check(data []byte) error {
-	if len(data) != reg.MCUMemorySize {
-		return fmt.Errorf("has %d bytes, not %d", len(data), reg.MCUMemorySize)
+	if len(data) != m.size() {
+		return fmt.Errorf("has %d bytes, not %d", len(data), m.size())
 	}
 	if sum := fmt.Sprintf("%x", sha256.Sum256(data)); sum != m.SHA256 {
 		return fmt.Errorf("has SHA-256 %s, not the known %s", sum, m.SHA256)
@@ -117,15 +134,15 @@ func (f Firmware) checkLengths(radios RadioType) error {
 // run nothing. Their bytes differ from each other and from place to place, so
 // that a read-back that mixes something up is found.
 func EmulatedFirmware() Firmware {
-	fill := func(seed uint32) []byte {
-		data := make([]byte, reg.MCUMemorySize)
+	fill := func(seed uint32, size int) []byte {
+		data := make([]byte, size)
 		for i := range data {
 			seed = seed*1664525 + 1013904223
 			data[i] = byte(seed >> 24)
 		}
 		return data
 	}
-	return Firmware{AGC: fill(1), ARB: fill(2), Calibration: fill(3)}
+	return Firmware{AGC: fill(1, reg.MCUMemorySize), ARB: fill(2, reg.MCUMemorySize), Calibration: fill(3, reg.MCUMemorySize), SX1261: fill(4, sx1261.PatchSize)}
 }
 
 // ImportFirmware extracts the images from the vendor's source tree into dir,
@@ -143,7 +160,7 @@ func importImages(list []image, halTree, dir string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s is no source tree of the vendor's library: %w", ErrFirmware, halTree, err)
 		}
-		if data[i], err = arrayBytes(text); err != nil {
+		if data[i], err = arrayBytes(text, m.Words); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrFirmware, path, err)
 		}
 		if err := m.check(data[i]); err != nil {
@@ -175,7 +192,7 @@ func writeWhole(path string, data []byte) error {
 
 // arrayBytes returns the elements of the first array initialiser in a C
 // source: numbers between braces, separated by commas.
-func arrayBytes(text []byte) ([]byte, error) {
+func arrayBytes(text []byte, words bool) ([]byte, error) {
 	_, body, ok := bytes.Cut(text, []byte("{"))
 	if !ok {
 		return nil, errors.New("no array found: there is no opening brace")
@@ -184,17 +201,25 @@ func arrayBytes(text []byte) ([]byte, error) {
 	if !ok {
 		return nil, errors.New("the array does not end: there is no closing brace")
 	}
+	bits := 8
+	if words {
+		bits = 32
+	}
 	var out []byte
 	for element := range bytes.SplitSeq(body, []byte(",")) {
 		element = bytes.TrimSpace(element)
 		if len(element) == 0 {
 			continue // after the last comma
 		}
-		v, err := strconv.ParseUint(string(element), 0, 8)
+		v, err := strconv.ParseUint(string(element), 0, bits)
 		if err != nil {
-			return nil, fmt.Errorf("element %d is no byte: %q", len(out), truncate(element))
+			return nil, fmt.Errorf("element at byte %d is no number of %d bits: %q", len(out), bits, truncate(element))
 		}
-		out = append(out, byte(v))
+		if words {
+			out = binary.BigEndian.AppendUint32(out, uint32(v))
+		} else {
+			out = append(out, byte(v))
+		}
 	}
 	return out, nil
 }

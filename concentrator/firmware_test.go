@@ -37,7 +37,7 @@ func write(t *testing.T, path string, data []byte) {
 
 func TestImagesAreImportedFromASourceTree(t *testing.T) {
 	data := EmulatedFirmware().AGC
-	m := image{"a.bin", "a.var", "a", fmt.Sprintf("%x", sha256.Sum256(data))}
+	m := image{"a.bin", "a.var", "a", fmt.Sprintf("%x", sha256.Sum256(data)), false}
 	tree, dir := t.TempDir(), filepath.Join(t.TempDir(), "made", "on", "demand")
 	write(t, filepath.Join(tree, "libloragw/src/a.var"), source(data))
 	done, err := importImages([]image{m}, tree, dir)
@@ -55,7 +55,7 @@ func TestABadImageSaysWhichFileAndHowToImport(t *testing.T) {
 	file := filepath.Join(dir, "agc_fw_sx1250.bin")
 	check := func(what string, says ...string) {
 		t.Helper()
-		_, err := LoadFirmware(dir)
+		_, err := LoadFirmware(dir, SX1250)
 		if !errors.Is(err, ErrFirmware) {
 			t.Errorf("%s: %v", what, err)
 			return
@@ -75,7 +75,7 @@ func TestABadImageSaysWhichFileAndHowToImport(t *testing.T) {
 
 func TestABadSourceTreeWritesNothing(t *testing.T) {
 	data := EmulatedFirmware().AGC
-	m := image{"a.bin", "a.var", "a", "0000"}
+	m := image{"a.bin", "a.var", "a", "0000", false}
 	for what, text := range map[string]string{
 		"missing": "", "no array": "int x;", "no end": "x = { 1, 2", "not bytes": "x = { 1, 256 }", "words": "x = { one }",
 		"short": "x = { 1, 2, }", "hash": string(source(data)),
@@ -113,7 +113,7 @@ func TestKnownImagesAreComplete(t *testing.T) {
 func FuzzArrayBytes(f *testing.F) {
 	f.Add([]byte("x = { 0x01, 2, }"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if b, err := arrayBytes(text); err != nil && b != nil {
+		if b, err := arrayBytes(text, len(text)%2 == 1); err != nil && b != nil {
 			t.Errorf("%v and %d bytes", err, len(b))
 		}
 	})

@@ -215,7 +215,7 @@ func (d *driver) configureAGC(ctx context.Context) error {
 	if err := d.await(ctx, agcMCU, 1, 1+agcEcho, echoes([]byte{p.version})); err != nil {
 		return fmt.Errorf("firmware version %d: %w", p.version, err)
 	}
-	for _, s := range p.stages(d.cfg.FullDuplex, false) {
+	for _, s := range p.stages(d.cfg.FullDuplex, d.cfg.SX1261.LBT.Enable) {
 		if err := d.mailAGC(s.payload, s.signal); err != nil {
 			return err
 		}

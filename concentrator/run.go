@@ -28,6 +28,7 @@ type request struct {
 type session struct {
 	c         *Concentrator
 	requests  chan request
+	scans     chan scanRequest
 	done      chan struct{}
 	published atomic.Pointer[clock]
 	related   atomic.Pointer[relation] // nil before the first pulse
@@ -50,8 +51,8 @@ type session struct {
 
 func newSession(c *Concentrator) *session {
 	return &session{
-		c: c, requests: make(chan request), done: make(chan struct{}), clock: &c.clock,
-		drv: &driver{cfg: &c.cfg, bus: c.bus, regs: newShadow(c.bus), log: c.cfg.Log},
+		c: c, requests: make(chan request), scans: make(chan scanRequest), done: make(chan struct{}), clock: &c.clock,
+		drv: &driver{cfg: &c.cfg, bus: c.bus, regs: newShadow(c.bus), log: c.cfg.Log, companion: newCompanion(c)},
 	}
 }
 
@@ -98,12 +99,17 @@ func (s *session) loop(ctx context.Context) error {
 		if at, ok := s.due(); ok && at.Before(wake) {
 			wake = at
 		}
+		if at, ok := s.drv.companion.due(); ok && at.Before(wake) {
+			wake = at
+		}
 		timer.Reset(time.Until(wake))
 		select {
 		case <-ctx.Done():
 			return nil
 		case r := <-s.requests:
 			r.answer <- s.admit(r.t)
+		case r := <-s.takesScans():
+			s.beginScan(r)
 		case f := <-s.c.cfg.Fixes:
 			if err := s.tolerate(s.fix(f)); err != nil {
 				return err

@@ -64,6 +64,9 @@ func newBench(t testing.TB, cfg Config, timing sx1302sim.Timing, change func(*sx
 		}
 		cfg.HoldReset = func() error { b.chip.SetReset(true); return nil }
 	}
+	if _, ok := cfg.SX1261.Port.(companionOfTheChip); ok {
+		cfg.SX1261.Port = b.chip.SX1261Port()
+	}
 	if timing.Hz != 0 {
 		cfg.SPIHz = int64(timing.Hz)
 	}

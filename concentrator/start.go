@@ -16,12 +16,15 @@ import (
 // driver is the chip as one goroutine sees it: its bus, the copy of its
 // registers, and what it is to be.
 type driver struct {
-	cfg       *Config
-	bus       *bus
-	regs      *shadow
-	log       *slog.Logger
-	eui       radio.EUI64
-	model     byte                 // as the OTP has it
+	cfg   *Config
+	bus   *bus
+	regs  *shadow
+	log   *slog.Logger
+	eui   radio.EUI64
+	model byte // as the OTP has it
+
+	companion *companion // nil: there is no SX1261
+
 	dcOffsets map[dcKey]correction // SX1255/57 only: found by the calibration
 }
 
@@ -62,6 +65,7 @@ func (d *driver) steps() []step {
 		{"transmit path", d.transmitPath},
 		{"pulse per second", d.pulsePerSecond},
 		{"transmit amplifier's gain", d.when(c.FullDuplex, d.amplifierGain)},
+		{"patch the SX1261", d.when(c.SX1261.Port != nil, d.startCompanion)},
 		{"LED", func(context.Context) error { return d.regs.put(reg.GPIOOutLOutValue, 1) }},
 		{"read the identity", d.readIdentity},
 	}

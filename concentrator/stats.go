@@ -30,6 +30,7 @@ type Stats struct {
 	CounterReads  uint64
 	Sent          uint64 // transmissions that were on the air
 	TooLate       uint64 // accepted transmissions that could not be armed in time
+	ChannelBusy   uint64 // accepted transmissions that listen before talk held back
 	TXFailed      uint64 // accepted transmissions that failed for another reason
 	Refused       uint64 // Schedule calls refused
 	LostReports   uint64 // nobody took them from Reports
@@ -50,6 +51,7 @@ type counters struct {
 	badChecksum, mismatch, invalid, truncated, skipped                 atomic.Uint64
 	overflows, fifoErrors, counterReads                                atomic.Uint64
 	sent, tooLate, txFailed, refused, lostReports, stalls, worstLateNS atomic.Uint64
+	busy                                                               atomic.Uint64
 	pulses, pulsesRefused, pulsesMissed                                atomic.Uint64
 }
 
@@ -64,7 +66,7 @@ func (c *Concentrator) Stats() Stats {
 		BadChecksum: n.badChecksum.Load(), Mismatch: n.mismatch.Load(), Invalid: n.invalid.Load(),
 		Truncated: n.truncated.Load(), Skipped: n.skipped.Load(),
 		Overflows: n.overflows.Load(), FIFOErrors: n.fifoErrors.Load(), CounterReads: n.counterReads.Load(),
-		Sent: n.sent.Load(), TooLate: n.tooLate.Load(), TXFailed: n.txFailed.Load(), Refused: n.refused.Load(),
+		Sent: n.sent.Load(), TooLate: n.tooLate.Load(), ChannelBusy: n.busy.Load(), TXFailed: n.txFailed.Load(), Refused: n.refused.Load(),
 		LostReports: n.lostReports.Load(), Stalls: n.stalls.Load(),
 		BusOverhead: time.Duration(b.overhead.Load()), WorstLateness: time.Duration(n.worstLateNS.Load()),
 		Pulses: n.pulses.Load(), PulsesRefused: n.pulsesRefused.Load(), PulsesMissed: n.pulsesMissed.Load(),

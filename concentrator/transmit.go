@@ -38,6 +38,7 @@ type transmitters struct {
 	active   *transmission
 	phase    phase
 	checkAt  ticks // when the active one is looked at next
+	unheard  bool  // the AGC's answer to an earlier one was not waited for
 }
 
 // txStatus is a state of the transmitter: free, emitting, or 0x91 and 0x92
@@ -99,6 +100,8 @@ func (s *session) due() (at time.Time, ok bool) {
 		return at, false
 	case x.prepared != x.queue[0]:
 		return time.Now(), true
+	case x.queue[0].waits() && x.queue[0].listen.begun:
+		return at, false // the SX1261 is at it
 	}
 	return s.clock.host(x.queue[0].at).Add(-armAhead), true
 }
@@ -106,6 +109,10 @@ func (s *session) due() (at time.Time, ok bool) {
 // transmit does what is due now.
 func (s *session) transmit() error {
 	x := &s.tx
+	if err := s.drv.companion.work(); err != nil {
+		s.broken = true
+		return err
+	}
 	for {
 		at, ok := s.due()
 		if !ok || time.Until(at) > 0 {
@@ -115,7 +122,9 @@ func (s *session) transmit() error {
 		switch {
 		case x.active == nil && x.prepared != x.queue[0]:
 			x.prepared = x.queue[0]
-			err = s.prepare(x.prepared)
+			err = errors.Join(s.settleVerdict(), s.prepare(x.prepared))
+		case x.active == nil && x.queue[0].waits():
+			s.listen(x.queue[0])
 		case x.active == nil:
 			err = s.arm()
 		default:
@@ -136,6 +145,10 @@ func (s *session) arm() error {
 	t := x.queue[0]
 	x.queue = x.queue[1:]
 	x.prepared = nil
+	if err := t.watched(); err != nil {
+		s.fail(t, err)
+		return s.abandon(t)
+	}
 	if time.Since(s.clock.at) > counterStale/2 {
 		if err := s.lookAtCounter(); err != nil {
 			s.fail(t, err)
@@ -145,14 +158,14 @@ func (s *session) arm() error {
 	left := (t.trigger - s.clock.now(time.Now())).duration()
 	if need := s.drv.bus.cost(armFrames-2, armBytes+len(t.d.Payload)) + armMargin; left < need {
 		s.fail(t, fmt.Errorf("%w: %v to the trigger when the bus was free, %v is needed", radio.ErrTooLate, left, need))
-		return nil
+		return s.abandon(t)
 	}
 	err := s.writeTrigger(t)
 	if err == nil {
 		err = s.confirm(t)
 	}
 	if err != nil {
-		taken := s.clearTrigger(t.chain)
+		taken := errors.Join(s.clearTrigger(t.chain), s.abandon(t))
 		s.fail(t, err)
 		if errors.Is(err, radio.ErrTooLate) {
 			return taken
@@ -195,6 +208,9 @@ func (s *session) confirm(t *transmission) error {
 func (s *session) check() error {
 	x := &s.tx
 	t := x.active
+	if t.listen != nil && t.listen.verdict != settled {
+		return s.checkVerdict(t)
+	}
 	now := s.clock.now(time.Now())
 	status, err := s.status(t.chain)
 	if err != nil {
@@ -237,9 +253,12 @@ func (s *session) finish(fate error) error {
 
 // fail reports a transmission that was not on the air, or not whole.
 func (s *session) fail(t *transmission, err error) {
-	if errors.Is(err, radio.ErrTooLate) {
+	switch {
+	case errors.Is(err, radio.ErrTooLate):
 		s.c.stats.tooLate.Add(1)
-	} else {
+	case errors.Is(err, radio.ErrChannelBusy):
+		s.c.stats.busy.Add(1)
+	default:
 		s.c.stats.txFailed.Add(1)
 	}
 	t.report.Err = fmt.Errorf("transmit downlink %d: %w", t.d.ID, err)

@@ -134,7 +134,9 @@ var (
 	ErrCollision = errors.New("collides with a scheduled transmission")
 	ErrPower     = errors.New("no transmit power setting at or below the request")
 	ErrFrequency = errors.New("frequency outside the radio's range")
-	ErrDutyCycle = errors.New("duty cycle exhausted")
-	ErrFrame     = errors.New("frame that the transmitter can't send")
-	ErrStopped   = errors.New("transmitter stopped")
+	// ErrChannelBusy comes in a Report: the channel was listened to and in use.
+	ErrChannelBusy = errors.New("channel busy")
+	ErrDutyCycle   = errors.New("duty cycle exhausted")
+	ErrFrame       = errors.New("frame that the transmitter can't send")
+	ErrStopped     = errors.New("transmitter stopped")
 )
