@@ -14,13 +14,18 @@
 //   - [Keys] are the access tokens with their rights; only hashes are kept.
 //   - A history remembers the last events, bounded in age and bytes; a replay
 //     is a walk through it that a connection's writer does between new messages.
-//   - The rest are REST resources: devices, keys, filters, organisations.
+//   - A link is a connection that we make: an adapter (package adapter) brings
+//     messages to an application over HTTP or MQTT.
+//   - The rest are REST resources: devices, keys, users, filters, organisations.
 //
-// Files are named for the concept they hold: query.go (what a client may ask
-// for when it connects), filter.go, envelope.go and encode_*.go (events to
-// JSON), decode.go (JSON to answers), subscriber.go, credentials.go, local.go, keys.go,
-// permissions.go, rest.go (how resources are served), devices.go and
-// device_*.go, errors.go, metrics.go, health.go.
+// Files are named for the concept they hold. The Data API: query.go (what a
+// client may ask for when it connects), filter.go, connect.go, subscriber.go,
+// fanout.go, history.go, replay.go, envelope.go and encode_*.go (events to
+// JSON), decode.go (JSON to answers). Who may do what: credentials.go, local.go,
+// keys.go, permissions.go, users.go, password.go, sessions.go, signin.go,
+// limits.go, guard.go. The Management API: rest.go (how resources are served),
+// page.go, devices.go and device_*.go, filters.go, connections.go and links.go,
+// bands.go, *_rest.go, errors.go, metrics.go, health.go.
 //
 // The user's reference is docs/data-api.md.
 package dataapi

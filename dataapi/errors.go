@@ -36,6 +36,7 @@ const (
 	codeUserExists      = "user_exists"
 	codeBadSignIn       = "bad_sign_in"
 	codeRateLimited     = "rate_limited"
+	codeInUse           = "in_use"
 	codeServerError     = "server_error"
 )
 

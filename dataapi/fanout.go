@@ -35,10 +35,13 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.New("run the data api: it ran already")
 	}
 	defer s.running.Store(false)
+	s.links.open(ctx)
+	s.startLinks()
 	for {
 		select {
 		case <-ctx.Done():
 			s.deliverRest()
+			s.links.stopAll()
 			s.shutdown(ctx)
 			return nil
 		case ev := <-s.events:
@@ -66,27 +69,44 @@ type frame = websocket.PreparedMessage
 // deliver encodes the event once for each shape that somebody wants.
 func (s *Server) deliver(ev nsedge.Event) {
 	k := kindOf(ev)
-	var frames [shapes]*frame
 	var id packetID
 	_, _ = rand.Read(id[:]) // never fails
+	var texts [shapes][]byte
+	text := func(shape shape) []byte {
+		if texts[shape] == nil {
+			texts[shape] = s.encode(ev, id, shape)
+		}
+		return texts[shape]
+	}
+	var frames [shapes]*frame
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	s.history.record(k, ev, id) // under the lock: who registers hears it either as past or as new
+	number := s.history.record(k, ev, id) // under the lock: who registers hears it either as past or as new
 	for c := range s.subscribers {
 		if !c.filter.match(k, ev) {
 			continue
 		}
 		shape := c.shape.of(k)
 		if frames[shape] == nil {
-			frames[shape] = s.prepare(s.encoder.event(ev, id, shape))
+			frames[shape] = s.prepare(text(shape))
 		}
 		c.offer(frames[shape])
 	}
+	s.links.mu.RLock()
+	defer s.links.mu.RUnlock()
+	for _, l := range s.links.byID {
+		l.offer(k, ev, id, number, text)
+	}
+}
+
+// encode makes a message, and counts it.
+func (s *Server) encode(ev nsedge.Event, id packetID, shape shape) []byte {
+	s.metrics.encoded.Inc()
+	return s.encoder.event(ev, id, shape)
 }
 
 // prepare makes a text frame.
 func (s *Server) prepare(text []byte) *frame {
-	s.metrics.encoded.Inc()
 	f, err := websocket.NewPreparedMessage(websocket.TextMessage, text)
 	if err != nil { // it has no reason to
 		s.log.Error("encode a message", slog.Any("error", err))

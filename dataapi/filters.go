@@ -177,6 +177,13 @@ func (s *Server) filterOne() methods {
 			if err != nil {
 				return reply{}, err
 			}
+			user, err := s.filterUser(f.ID)
+			if err != nil {
+				return reply{}, err
+			}
+			if user != "" {
+				return reply{}, &problem{http.StatusConflict, codeInUse, "", "connection " + user + " uses this filter; delete the connection first"}
+			}
 			return reply{status: http.StatusNoContent}, s.cfg.Documents.Delete(filtersBucket, []byte(f.ID))
 		},
 	}
@@ -198,5 +205,6 @@ func (s *Server) changeFilter(c *call, f *storedFilter, status int) (reply, erro
 	if err := s.cfg.Documents.Put(filtersBucket, []byte(f.ID), text); err != nil {
 		return reply{}, err
 	}
+	s.restartLinks(f.ID)
 	return reply{status, map[string]*storedFilter{"filter": f}}, nil
 }

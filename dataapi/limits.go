@@ -65,7 +65,7 @@ func (l *limits) makeRoom() {
 		}
 	}
 	for name := range l.by {
-		if len(l.by) < l.most {
+		if len(l.by) < l.most/4*3 { // room enough for a while: the search is not for free
 			return
 		}
 		delete(l.by, name)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -54,6 +55,8 @@ type Config struct {
 	// Origins are the other sites whose pages may call, such as
 	// "https://example.org", or "*" for all. They need a token, cookies don't count.
 	Origins []string
+	// Dial makes the connections of HTTP adapters; nil is the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Log of connections and failures; slog.Default if nil.
 	Log *slog.Logger
 
@@ -137,6 +140,7 @@ type Server struct {
 	requests  *limits       // of all kinds
 	auditPace *rate.Limiter // lines of the log about refusals
 	history   *history
+	links     links
 	metrics   *metrics
 	handler   http.Handler
 	edge      atomic.Pointer[Edge]
@@ -182,6 +186,7 @@ func New(cfg Config) (*Server, error) {
 		requests:    newLimits(float64(cfg.MaxRequests), 4*cfg.MaxRequests),
 		auditPace:   limiter(20),
 		history:     newHistory(cfg.HistoryBytes),
+		links:       links{byID: map[string]*link{}},
 		events:      make(chan nsedge.Event, intake),
 		subscribers: map[*subscriber]struct{}{},
 	}

@@ -76,7 +76,7 @@ func (s *Server) signOut(c *call) (reply, error) {
 
 // setCookie gives the client the session's cookie, or takes it.
 func (c *call) setCookie(token string, life time.Duration) {
-	http.SetCookie(c.w, &http.Cookie{
+	http.SetCookie(c.w, &http.Cookie{ //nolint:gosec // Secure where there is TLS
 		Name: sessionCookie, Value: token, Path: "/", MaxAge: int(life.Seconds()),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: c.TLS != nil,
 	})

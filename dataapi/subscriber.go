@@ -131,7 +131,7 @@ func (c *subscriber) sendPast() error {
 		c.replay = nil
 		return nil
 	}
-	return c.send(c.server.prepare(c.server.encoder.event(p.event, p.id, (c.shape | replayed).of(p.kind))))
+	return c.send(c.server.prepare(c.server.encode(p.event, p.id, (c.shape | replayed).of(p.kind))))
 }
 
 func (c *subscriber) deadline() time.Time { return time.Now().Add(c.server.cfg.WriteTimeout) }
@@ -246,24 +246,32 @@ func (c *subscriber) receive(kind int, r io.Reader, malformed *rate.Limiter) err
 // answer hands a message to the edge. A refusal comes back as an error
 // message, however the connection's types are set.
 func (c *subscriber) answer(m message) {
-	ctx, cancel := context.WithTimeout(c.server.life, c.server.cfg.AnswerTimeout)
+	if meta, err := c.server.handOver(c.server.life, c.log, m); err != nil {
+		c.tell(meta, err)
+	}
+}
+
+// handOver hands a message to the edge. A refusal comes with the meta for the
+// error message about it.
+func (s *Server) handOver(ctx context.Context, log *slog.Logger, m message) (nsedge.Meta, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.AnswerTimeout)
 	defer cancel()
-	edge, err := c.server.theEdge()
+	edge, err := s.theEdge()
 	if err == nil {
 		err = edge.Answer(ctx, m.answer)
 	}
 	if err == nil {
-		c.server.metrics.answers.WithLabelValues(m.kind, "taken").Inc()
-		return
+		s.metrics.answers.WithLabelValues(m.kind, "taken").Inc()
+		return nsedge.Meta{}, nil
 	}
-	c.server.metrics.answers.WithLabelValues(m.kind, "refused").Inc()
+	s.metrics.answers.WithLabelValues(m.kind, "refused").Inc()
 	if p := problemOf(err); p.Code == codeServerError {
-		c.log.Error("hand an answer to the network server", slog.String("type", m.kind), slog.Any("error", err))
+		log.Error("hand an answer to the network server", slog.String("type", m.kind), slog.Any("error", err))
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = &problem{Code: codeServerError, Message: "the network server did not take the " + m.kind + " in time"}
 		}
 	}
-	c.tell(c.server.complete(ctx, m.meta()), err)
+	return s.complete(ctx, m.meta()), err
 }
 
 // tell sends an error message to this connection alone.
@@ -273,7 +281,7 @@ func (c *subscriber) tell(meta nsedge.Meta, wrong error) {
 	var id packetID
 	copy(id[:], randomBytes(len(id)))
 	ev := &nsedge.Notice{Meta: meta, Level: nsedge.Error, Code: p.Code, Message: p.Message}
-	c.offer(c.server.prepare(c.server.encoder.event(ev, id, 0)))
+	c.offer(c.server.prepare(c.server.encode(ev, id, 0)))
 }
 
 // complete fills in what the edge knows about the device.

@@ -107,7 +107,7 @@ func (u *users) put(one user) error {
 	if other := u.locked(one.Email); other != nil && other.ID != one.ID {
 		return errUserExists
 	}
-	text, err := json.Marshal(one)
+	text, err := json.Marshal(one) //nolint:gosec // the password's hash, into the store
 	if err != nil {
 		return fmt.Errorf("store user %s: %w", one.ID, err)
 	}

@@ -16,8 +16,16 @@ import (
 	"github.com/gorilla/websocket"
 )
 
+// response is what of an answer is not its body.
+type response struct {
+	StatusCode int
+	Header     http.Header
+}
+
+func (r response) Cookies() []*http.Cookie { return (&http.Response{Header: r.Header}).Cookies() }
+
 // raw calls the API without a token of its own.
-func (r *rig) raw(method, path, body string, header ...string) (*http.Response, map[string]any) {
+func (r *rig) raw(method, path, body string, header ...string) (response, map[string]any) {
 	r.Helper()
 	client := http.Client{Transport: &http.Transport{DialContext: r.pipes.dial, DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(r.Context(), method, "http://gateway"+path, strings.NewReader(body))
@@ -38,7 +46,7 @@ func (r *rig) raw(method, path, body string, header ...string) (*http.Response, 
 	}
 	var out map[string]any
 	_ = json.Unmarshal(text, &out) // 204 has none
-	return res, out
+	return response{res.StatusCode, res.Header}, out
 }
 
 const (

@@ -31,7 +31,7 @@ func TestUsersAreAddedListedAndRemoved(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer a.close()
+			defer func() { _ = a.close() }()
 			return a.call(t.Context(), http.MethodPost, "/auth", nil, map[string]any{"email": "ann@example.org", "password": password}, nil)
 		}
 		if err := signIn(secret); err != nil {
@@ -66,7 +66,7 @@ func TestUsersAreAddedListedAndRemoved(t *testing.T) {
 
 func TestAPasswordIsReadFromStandardInputOnly(t *testing.T) {
 	config, _ := stateConfig(t)
-	for args, want := range map[string]string{
+	for args, want := range map[string]string{ //nolint:gosec // command lines
 		"user add --password-stdin":                   "--email is wanted",
 		"user add --email a@example.org":              "--password-stdin is wanted",
 		"user add --email a@b.org --password-stdin":   "standard input is empty",
