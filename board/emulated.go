@@ -40,6 +40,8 @@ func emulated() Board {
 type Emulation struct {
 	EUI    radio.EUI64 // zero: 00 16 c0 ff fe 00 00 01
 	Model  sx1302sim.Model
+	Radio  sx1302sim.RadioKind // both radios
+	RSSI   radio.DB            // the board's RSSI offset; 0: the emulated board's
 	Timing *sx1302sim.Timing // nil: 8 MHz, 30 µs per transfer
 	Start  uint32            // the chip's 32 MHz counter at the beginning
 	Medium *air.Medium       // nil: a new one, closed with the hardware
@@ -71,9 +73,12 @@ func Emulate(e Emulation) (*Hardware, *sx1302sim.Chip, error) {
 		e.Medium = air.New(air.Config{Seed: e.Seed})
 		closers = append(closers, func() error { e.Medium.Close(); return nil })
 	}
+	if e.RSSI == 0 {
+		e.RSSI = b.Radios[0].RSSIOffset
+	}
 	chip, err := sx1302sim.New(sx1302sim.Config{
-		EUI: e.EUI, Model: e.Model, Medium: e.Medium, Timing: timing, CounterStart: e.Start,
-		RSSIOffset: radio.DBm(b.Radios[0].RSSIOffset),
+		EUI: e.EUI, Model: e.Model, Radios: [2]sx1302sim.RadioKind{e.Radio, e.Radio},
+		Medium: e.Medium, Timing: timing, CounterStart: e.Start, RSSIOffset: radio.DBm(e.RSSI),
 		PPM:        e.PPM, PPS: e.PPS, Faults: e.Faults, Lax: e.Lax, Log: e.Log,
 	})
 	if err != nil {

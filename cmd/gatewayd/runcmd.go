@@ -16,6 +16,7 @@ import (
 	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/halconf"
+	"gatewayd/concentrator/sx1302sim"
 	"gatewayd/nsedge/store"
 )
 
@@ -65,7 +66,7 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 	if p.conf, err = loadConf(&cfg); err != nil {
 		return err
 	}
-	if p.hardware, p.firmware, err = openRadio(cfg, log); err != nil {
+	if p.hardware, p.firmware, err = openRadio(cfg, p.conf, log); err != nil {
 		return err
 	}
 	open.add(p.hardware.Close)
@@ -111,18 +112,44 @@ func exposed(c config.DataAPI) bool {
 	return ip == nil || !ip.IsLoopback()
 }
 
-// openRadio opens the board and the firmware that goes with it.
-func openRadio(cfg config.Config, log *slog.Logger) (*board.Hardware, concentrator.Firmware, error) {
+// openRadio opens the board and the firmware that goes with its radios.
+func openRadio(cfg config.Config, conf *halconf.Conf, log *slog.Logger) (*board.Hardware, concentrator.Firmware, error) {
+	radios := concentrator.Config{}.Radios
+	if conf != nil {
+		radios = conf.Concentrator.Radios
+	}
 	if cfg.Emulated() {
-		hw, _, err := board.Emulate(board.Emulation{Log: log})
+		hw, _, err := board.Emulate(emulation(conf, log))
 		return hw, concentrator.EmulatedFirmware(), err
 	}
-	firmware, err := concentrator.LoadFirmware(cfg.Firmware.Dir)
+	firmware, err := concentrator.LoadFirmware(cfg.Firmware.Dir, radios[0].Type, radios[1].Type)
 	if err != nil {
 		return nil, firmware, err
 	}
 	hw, err := openBoard(cfg, log)
 	return hw, firmware, err
+}
+
+// emulation is the simulated board: what a packet forwarder's file asks for,
+// if there is one.
+func emulation(conf *halconf.Conf, log *slog.Logger) board.Emulation {
+	e := board.Emulation{Log: log}
+	if conf == nil {
+		return e
+	}
+	c := &conf.Concentrator
+	r := c.Radios[c.ClockSource]
+	e.RSSI = r.RSSIOffset
+	switch r.Type {
+	case concentrator.SX1255:
+		e.Radio = sx1302sim.SX1255
+	case concentrator.SX1257:
+		e.Radio = sx1302sim.SX1257
+	}
+	if c.FineTimestamp != concentrator.FineTimestampOff {
+		e.Model = sx1302sim.SX1303
+	}
+	return e
 }
 
 // openBoard opens the board that is configured.

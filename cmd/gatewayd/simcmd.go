@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -29,6 +28,7 @@ type simOptions struct {
 	ppm      float64
 	air      string
 	model    string
+	radio    string
 	eui      string
 	seed     uint64
 	lax      bool
@@ -55,8 +55,9 @@ simulated medium, which other programs reach by the air protocol.`,
 	cmd.Flags().Float64Var(&o.ppm, "ppm", 0, "by which the chip's crystal is fast, -100 to 100")
 	cmd.Flags().StringVar(&o.air, "air", "127.0.0.1:7707", "where the air protocol listens: HOST:PORT, unix:PATH or off")
 	cmd.Flags().StringVar(&o.model, "model", "sx1302", "sx1302 or sx1303")
+	cmd.Flags().StringVar(&o.radio, "radio", "sx1250", "its two radios: sx1250, sx1255 or sx1257")
 	cmd.Flags().StringVar(&o.eui, "eui", "", "the chip's EUI, 16 hex digits")
-	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "of all chance: the chip's counter, which bytes a collision damages; 0 is another one each time")
+	cmd.Flags().Uint64Var(&o.seed, "seed", 0, "of all chance: where the chip's counter starts, which bytes a collision damages; 0: the counter is the air's clock")
 	cmd.Flags().BoolVar(&o.lax, "lax", false, "tolerate what the real chip would not")
 	cmd.Flags().BoolVar(&o.quick, "quick", false, "transfers take no time")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runSim(cmd, std, o) }
@@ -108,6 +109,16 @@ func (o simOptions) emulation(cmd *cobra.Command) (board.Emulation, error) {
 	default:
 		return e, usagef(cmd, "--model %q: allowed are sx1302, sx1303", o.model)
 	}
+	switch strings.ToLower(o.radio) {
+	case "sx1250":
+		e.Radio = sx1302sim.SX1250
+	case "sx1255":
+		e.Radio = sx1302sim.SX1255
+	case "sx1257":
+		e.Radio = sx1302sim.SX1257
+	default:
+		return e, usagef(cmd, "--radio %q: allowed are sx1250, sx1255, sx1257", o.radio)
+	}
 	if o.eui != "" {
 		eui, err := radio.ParseEUI64(o.eui)
 		if err != nil {
@@ -115,13 +126,11 @@ func (o simOptions) emulation(cmd *cobra.Command) (board.Emulation, error) {
 		}
 		e.EUI = eui
 	}
-	// A real chip's counter starts anywhere, too: drivers that rely on more
-	// should fail here.
-	seed := o.seed
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
+	// A real chip's counter starts anywhere. Without a seed it shows the air's
+	// own microseconds, as the air protocol has it.
+	if e.Seed = o.seed; o.seed != 0 {
+		e.Start = uint32(o.seed * 0x9E3779B97F4A7C15 >> 32) // Fibonacci hashing
 	}
-	e.Seed, e.Start = seed, uint32(seed*0x9E3779B97F4A7C15>>32) // Fibonacci hashing
 	if o.quick {
 		e.Timing = &sx1302sim.Timing{}
 	}

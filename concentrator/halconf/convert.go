@@ -108,7 +108,7 @@ func rfChain(r *reader) concentrator.Radio {
 	number(r, "tx_freq_min", &c.TXMin, 0, maxHertz)
 	number(r, "tx_freq_max", &c.TXMax, 0, maxHertz)
 	for _, g := range r.list("tx_gain_lut") {
-		c.Gains = append(c.Gains, powerSetting(g))
+		c.Gains = append(c.Gains, powerSetting(g, c.Type))
 	}
 	if !c.Transmit {
 		c.TXMin, c.TXMax, c.Gains = 0, 0, nil
@@ -116,18 +116,26 @@ func rfChain(r *reader) concentrator.Radio {
 	return c
 }
 
-// powerSetting is one entry of tx_gain_lut.
-func powerSetting(r *reader) concentrator.Gain {
-	var g concentrator.Gain
-	power, pa := 0.0, 0
+// powerSetting is one entry of tx_gain_lut. The forwarder reads other keys of
+// it for an SX1250 than for an SX1255 or SX1257.
+func powerSetting(r *reader, t concentrator.RadioType) concentrator.Gain {
+	g := concentrator.Gain{}
+	power, pa := 0.0, uint8(0)
 	if !get(r, "rf_power", &power) && r.keys["rf_power"] == nil {
 		r.fault("rf_power", "the power in dBm")
 	}
 	g.Power = radio.DBm(power)
 	number(r, "pa_gain", &pa, 0, 3)
-	g.PA = pa > 0
-	number(r, "pwr_idx", &g.Index, 0, 22)
+	if t == concentrator.SX1250 {
+		g.PA = pa > 0
+		number(r, "pwr_idx", &g.Index, 0, 22)
+		return g
+	}
+	const onlyDAC = 3 // the one that the vendor's library supports, and its default
+	g.PAGain, g.DAC = pa, onlyDAC
 	number(r, "dig_gain", &g.Digital, 0, 3)
+	number(r, "dac_gain", &g.DAC, 0, 3)
+	number(r, "mix_gain", &g.Mixer, 0, 15)
 	return g
 }
 

@@ -29,7 +29,7 @@ const conf = `{
 			"tx_enable": true, "tx_freq_min": 500000000, "tx_freq_max": 510000000,
 			"tx_gain_lut": [
 				{"rf_power": -6, "pa_gain": 0, "pwr_idx": 0},
-				{"rf_power": 27, "pa_gain": 1, "pwr_idx": 15, "dig_gain": 2},
+				{"rf_power": 27, "pa_gain": 1, "pwr_idx": 15},
 			]
 		},
 		// the channels
@@ -62,7 +62,7 @@ func TestAForwardersFileBecomesTheDriversConfiguration(t *testing.T) {
 		Enable: true, SingleInput: true, Freq: 471_400_000, RSSIOffset: -207,
 		RSSITemperature: [5]float64{1, 2.5, 20.41, 2162.56, 0},
 		Transmit:        true, TXMin: 500_000_000, TXMax: 510_000_000,
-		Gains: []concentrator.Gain{{Power: -6}, {Power: 27, PA: true, Index: 15, Digital: 2}},
+		Gains: []concentrator.Gain{{Power: -6}, {Power: 27, PA: true, Index: 15}},
 	}
 	want.Channels[0] = concentrator.Channel{Enable: true, Radio: 1, IF: -700_000}
 	want.Channels[3] = concentrator.Channel{IF: 5}
@@ -86,6 +86,19 @@ func TestDefaultsAreTheForwarders(t *testing.T) {
 	want.Radios[0] = concentrator.Radio{Enable: true, Freq: 867_500_000}
 	if !reflect.DeepEqual(c.Concentrator, want) || c.Port != "usb:/dev/ttyACM0" {
 		t.Errorf("%+v", c)
+	}
+}
+
+func TestPowerSettingsOfAnSX1257(t *testing.T) {
+	c, err := Parse([]byte(`{"radio_0": {"enable": true, "type": "SX1257", "freq": 867500000, "tx_enable": true, "tx_gain_lut": [
+		{"rf_power": 12, "pa_gain": 2, "dig_gain": 1, "dac_gain": 2, "mix_gain": 10},
+		{"rf_power": 13, "pa_gain": 3, "dig_gain": 0, "mix_gain": 11}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []concentrator.Gain{{Power: 12, PAGain: 2, Digital: 1, DAC: 2, Mixer: 10}, {Power: 13, PAGain: 3, DAC: 3, Mixer: 11}}
+	if got := c.Concentrator.Radios[0].Gains; !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
 	}
 }
 
