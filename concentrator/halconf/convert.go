@@ -2,6 +2,7 @@ package halconf
 
 import (
 	"fmt"
+	"time"
 
 	"gatewayd/concentrator"
 	"gatewayd/radio"
@@ -43,6 +44,54 @@ func convert(r *reader) Conf {
 	if o := r.object("chan_FSK"); o != nil {
 		cc.FSK = fsk(o)
 	}
+	if o := r.object("sx1261_conf"); o != nil {
+		companion(o, &c)
+	}
+	return c
+}
+
+// companion is the SX1261. The forwarder uses it only if one of its two jobs
+// is wanted; spectral scans in the background are not done here.
+func companion(r *reader, c *Conf) {
+	s := &c.Concentrator.SX1261
+	offset, scan := 0.0, false
+	get(r, "rssi_offset", &offset)
+	s.RSSIOffset = radio.DB(offset)
+	if o := r.object("spectral_scan"); o != nil {
+		if get(o, "enable", &scan); !scan {
+			o.ignore()
+		}
+	}
+	if o := r.object("lbt"); o != nil {
+		if get(o, "enable", &s.LBT.Enable); !s.LBT.Enable {
+			o.ignore()
+		} else {
+			target := -80.0
+			get(o, "rssi_target", &target)
+			s.LBT.Target = radio.DBm(target)
+			for _, ch := range o.list("channels") {
+				s.LBT.Channels = append(s.LBT.Channels, lbtChannel(ch))
+			}
+		}
+	}
+	path := ""
+	if get(r, "spi_path", &path); s.LBT.Enable || scan {
+		c.SX1261Port = path
+	}
+}
+
+func lbtChannel(r *reader) concentrator.LBTChannel {
+	c := concentrator.LBTChannel{Bandwidth: 125_000}
+	if !number(r, "freq_hz", &c.Freq, 1, maxHertz) && r.keys["freq_hz"] == nil {
+		r.fault("freq_hz", "the channel's centre in Hz")
+	}
+	number(r, "bandwidth", &c.Bandwidth, 125_000, 250_000)
+	scan, hold := 128, 400
+	if number(r, "scan_time_us", &scan, 0, 5000); scan != 128 && scan != 5000 {
+		r.fault("scan_time_us", "128 or 5000")
+	}
+	number(r, "transmit_time_ms", &hold, 1, 65_535)
+	c.ScanTime, c.MaxTransmit = time.Duration(scan)*time.Microsecond, time.Duration(hold)*time.Millisecond
 	return c
 }
 

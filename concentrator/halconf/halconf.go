@@ -28,6 +28,7 @@ type Conf struct {
 	// Port is how the concentrator is reached: a device node, "usb:" and a
 	// device node, or "" if the file doesn't say.
 	Port        string
+	SX1261Port  string // device node of the companion radio, "" if it has nothing to do
 	AntennaGain radio.DB
 	// Ignored are keys that were not understood, for a warning.
 	Ignored []string

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"gatewayd/concentrator"
 	"gatewayd/radio"
@@ -99,6 +100,31 @@ func TestPowerSettingsOfAnSX1257(t *testing.T) {
 	want := []concentrator.Gain{{Power: 12, PAGain: 2, Digital: 1, DAC: 2, Mixer: 10}, {Power: 13, PAGain: 3, DAC: 3, Mixer: 11}}
 	if got := c.Concentrator.Radios[0].Gains; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestListenBeforeTalk(t *testing.T) {
+	const text = `{"radio_0": {}, "sx1261_conf": {"spi_path": "/dev/spidev0.1", "rssi_offset": 20,
+		"spectral_scan": {"enable": false, "freq_start": 922000000},
+		"lbt": {"enable": true, "rssi_target": -70, "channels": [
+			{"freq_hz": 922000000, "bandwidth": 125000, "scan_time_us": 5000, "transmit_time_ms": 4000},
+			{"freq_hz": 922200000, "bandwidth": 250000, "scan_time_us": 128}]}}}`
+	c, err := Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := concentrator.SX1261{RSSIOffset: 20, LBT: concentrator.LBT{Enable: true, Target: -70, Channels: []concentrator.LBTChannel{
+		{Freq: 922_000_000, Bandwidth: 125_000, ScanTime: 5 * time.Millisecond, MaxTransmit: 4 * time.Second},
+		{Freq: 922_200_000, Bandwidth: 250_000, ScanTime: 128 * time.Microsecond, MaxTransmit: 400 * time.Millisecond},
+	}}}
+	if !reflect.DeepEqual(c.Concentrator.SX1261, want) || c.SX1261Port != "/dev/spidev0.1" || len(c.Ignored) > 0 {
+		t.Errorf("%+v", c)
+	}
+	if c, err = Parse([]byte(strings.Replace(text, `"lbt": {"enable": true`, `"lbt": {"enable": false`, 1))); err != nil || c.SX1261Port != "" || c.Concentrator.SX1261.LBT.Channels != nil {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err = Parse([]byte(strings.Replace(text, `"scan_time_us": 128`, `"scan_time_us": 129`, 1))); err == nil || !strings.Contains(err.Error(), "SX130x_conf.sx1261_conf.lbt.channels[1].scan_time_us: 129 is not allowed: 128 or 5000") {
+		t.Errorf("error %v", err)
 	}
 }
 
