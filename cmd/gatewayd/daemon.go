@@ -220,9 +220,15 @@ func (d *daemon) dataURL() string {
 	return fmt.Sprintf("%s://%s/api/v1.0/data", scheme, d.parts.api.Addr())
 }
 
-// position is where the gateway stands; there is only one.
+// position is where the gateway stands: as configured, else as the satellite
+// receiver says; there is only one.
 func (d *daemon) position(radio.EUI64) (dataapi.Position, bool) {
 	g := d.cfg.Gateway
+	if g.Latitude == 0 && g.Longitude == 0 && d.gnss != nil {
+		if p := d.gnss.Status().Position; p != nil {
+			return dataapi.Position{Lat: p.Latitude, Lng: p.Longitude, Altitude: int(p.Altitude)}, true
+		}
+	}
 	return dataapi.Position{Lat: g.Latitude, Lng: g.Longitude, Altitude: g.Altitude}, g.Latitude != 0 || g.Longitude != 0
 }
 

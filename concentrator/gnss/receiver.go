@@ -161,7 +161,11 @@ func (r *Receiver) note(m Report, damaged uint64, fix Fix, ok bool) {
 	}
 	s.Satellites = cmp.Or(m.Satellites, s.Satellites)
 	if m.Position != nil {
-		s.Position = m.Position
+		here := *m.Position
+		if here.Altitude == 0 && s.Position != nil { // not every message has it
+			here.Altitude = s.Position.Altitude
+		}
+		s.Position = &here
 	}
 	if ok {
 		s.Last = fix

@@ -20,6 +20,8 @@ import (
 
 const second = time.Second
 
+var berlin = gnss.Position{Latitude: 52.52, Longitude: -13.405, Altitude: 34}
+
 // rig is a Receiver on the line of a simulated one, in a synctest bubble.
 type rig struct {
 	*gnss.Receiver
@@ -58,7 +60,7 @@ func TestEachSecondIsNamedOnce(t *testing.T) {
 	for _, ubx := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			first := time.Now()
-			r := newRig(t, gnsssim.Config{GPS: 1_384_035_218 * second, Talker: "GN"}, gnss.Config{UBlox: ubx})
+			r := newRig(t, gnsssim.Config{GPS: 1_384_035_218 * second, Talker: "GN", Position: berlin}, gnss.Config{UBlox: ubx})
 			for n := range 60 {
 				f := <-r.Fixes()
 				if f.GPS != time.Duration(1_384_035_218+n)*second || f.At.Sub(first) < time.Duration(n)*second || f.At.Sub(first) > time.Duration(n)*second+second/2 || f.Leap != 18 {
@@ -68,7 +70,7 @@ func TestEachSecondIsNamedOnce(t *testing.T) {
 					t.Errorf("second %d comes from %s", n, f.Source)
 				}
 			}
-			if s := r.Status(); !s.Open || s.Fix != gnss.FixGood || s.Satellites != 8 || s.Position == nil || s.Messages < 180 || s.Damaged != 0 {
+			if s := r.Status(); !s.Open || s.Fix != gnss.FixGood || s.Satellites != 8 || s.Position == nil || s.Position.String() != berlin.String() || s.Messages < 180 || s.Damaged != 0 {
 				t.Errorf("%+v", s)
 			}
 		})
