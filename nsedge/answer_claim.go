@@ -36,6 +36,9 @@ func (e *Edge) answerClaim(a Claim) error {
 	case d.session() == nil:
 		return refuse(CodeDownlinkNoWindow, "device", "device %v has no session yet: claim again when it has joined", a.Device)
 	}
+	if d.classC() {
+		return e.claimRXC(d)
+	}
 	var f fingerprint
 	copy(f[:], a.Device[:])
 	w := &window{hash: e.packetHash(f), kind: claimWindow, dev: d, up: d.busy().lastUp, announced: d.session().down, index: -1}

@@ -33,6 +33,10 @@ func (e *Edge) answerDownlink(a DownlinkResponse) error {
 		if err := e.afterwards(w, c); err != nil {
 			return err
 		}
+	case w.kind == classCWindow:
+		if err := e.sendRXC(w, c); err != nil {
+			return err
+		}
 	default:
 		if err := e.sendAnswer(w, c); err != nil {
 			return err
@@ -54,6 +58,9 @@ func (e *Edge) sendAnswer(w *window, c *content) error {
 		e.notice(Warning, CodeDownlinkReplaced, e.meta(d, w.s, w.hash, w.up.Gateway), "an answer that was kept for this window is dropped: a newer one replaces it")
 	}
 	var r *Refusal
+	if errors.As(err, &r) && r.Code == CodeDownlinkLate && w.dev.classC() {
+		return e.lateRXC(w, c)
+	}
 	if errors.As(err, &r) && r.Code == CodeDownlinkLate && c.ifLate {
 		e.keep(w, c)
 		return nil
@@ -63,6 +70,9 @@ func (e *Edge) sendAnswer(w *window, c *content) error {
 
 // afterwards deals with an answer to a window that is over.
 func (e *Edge) afterwards(w *window, c *content) error {
+	if w.kind == dataWindow && !w.sentApp && w.dev.classC() && w.s == w.dev.session() {
+		return e.lateRXC(w, c)
+	}
 	if c.ifLate {
 		e.keep(w, c)
 		return nil

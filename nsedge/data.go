@@ -128,6 +128,7 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 	e.adrSample(r, f, s, c)
 	e.handleMAC(r, s, commands)
 	e.open(r, f, s)
+	e.nextRXC(dev)
 }
 
 // remarks publishes what is worth knowing about a delivered uplink.

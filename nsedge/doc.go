@@ -1,6 +1,6 @@
 // Package nsedge is a LoRaWAN network server that runs on the gateway: it
 // decides what an uplink means and what goes out in which window, and it owns
-// all sessions. It serves class A of LoRaWAN 1.0.0 to 1.0.4.
+// all sessions. It serves classes A and C of LoRaWAN 1.0.0 to 1.0.4.
 //
 // Frames come from an [Air], events go to a func(Event) given at construction,
 // answers of application servers come in by [Edge.Answer], devices by
@@ -12,6 +12,9 @@
 //	            → data.go session, counter, event → mac*.go → window.go open
 //	answer      edge.go Answer → answer_*.go → downlink.go send, compose, launch
 //	cut-off     window.go tick → downlink.go send (ACK, MAC commands, kept answers)
+//	class C     answer_claim.go → classc.go → downlink.go schedule
+//	MAC setup   mac.go handleMAC → orders.go settle, review → mac_*.go, adr.go
+//	            → settingsdoc.go the store → downlink.go compose
 //	fate        report.go: the downlink event with its timing, or RX2, or an error
 //	join        join.go → off the owner's goroutine: joinstate.go, the store →
 //	            joined → downlink.go; answer_join.go where the AS holds the key
@@ -27,7 +30,9 @@
 // # Words
 //
 // A reception is one transmission of a device with all its copies. A window is
-// what may be sent after it: one downlink in one of two slots, RX1 or RX2. A
+// what may be sent after it: one downlink in one of two slots, RX1 or RX2; or, in
+// class C, one at any time. Orders are what the edge asks of a device by MAC
+// commands. A
 // flight is a downlink that the Air has taken and not yet reported.
 //
 // docs/nsedge.md tells the rules at length. Section numbers in comments are

@@ -157,7 +157,7 @@ var errTooLong = errors.New("the payload is too long")
 // schedule composes the frame and gives it to the Air.
 func (e *Edge) schedule(w *window, s *slot, c *content) error {
 	fl := &flight{w: w, slot: s, c: c, phy: c.raw}
-	if w.kind == dataWindow {
+	if w.hasData() {
 		if err := e.compose(fl); err != nil {
 			return err
 		}
@@ -168,7 +168,7 @@ func (e *Edge) schedule(w *window, s *slot, c *content) error {
 	w.state = sent
 	w.sentApp = c.app
 	e.arm(w, time.Now().Add(keepClosed))
-	if w.kind == dataWindow {
+	if w.hasData() {
 		e.spend(w.s, fl.counter)
 	}
 	e.notice(Info, CodeDownlinkScheduled, e.meta(w.dev, w.s, w.hash, w.up.Gateway), "the downlink is scheduled for "+s.name)
@@ -199,6 +199,9 @@ func (e *Edge) launch(fl *flight) error {
 	fl.w.flight = e.lastID
 	fl.airtime, fl.schedule = airtime, time.Now()
 	e.ledger.add(airtime)
+	if fl.w.hasData() {
+		fl.w.dev.busy().until = s.start.Add(s.mod.Airtime(len(fl.phy)))
+	}
 	e.flights[e.lastID] = fl
 	e.stats.Scheduled++
 	return nil
@@ -223,7 +226,9 @@ func (e *Edge) compose(fl *flight) error {
 	if c.app {
 		room = min(room, maxFOpts)
 	}
-	fl.mac = e.macDue(w, room)
+	if w.kind == dataWindow { // answers to commands in RXC would not end with it
+		fl.mac = e.macDue(w, room)
+	}
 	m := &lorawan.MACPayload{FHDR: lorawan.FHDR{
 		DevAddr: lorawan.DevAddr(w.s.addr),
 		FCtrl:   lorawan.FCtrl{ACK: w.ack, FPending: c.pending},

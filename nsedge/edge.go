@@ -77,6 +77,7 @@ type Edge struct {
 	dwelling map[region.Dwell]*region.Region
 	salt     [16]byte // makes packet hashes unique to this process
 	frames   uint64
+	anchor   radio.Uplink // the last frame of the own gateway: only its moment
 	scratch  []byte
 	stats    Stats
 }

@@ -27,6 +27,9 @@ type traffic struct {
 	joining bool     // a join is being worked on
 	status  status
 	lastUp  radio.Uplink // the best copy, for a claim
+	rxc     []*window    // class C: frames that wait, in order
+	until   time.Time    // end of the last frame to the device
+	ackBy   time.Time    // class C: when a confirmed frame should be acknowledged
 }
 
 // Generations tell which session a state in the journal belongs to: one byte,

@@ -39,13 +39,14 @@ func (e *Edge) report(r radio.Report) {
 		e.logDownlink(ev)
 		e.notice(Info, CodeJoinAccepted, ev.Meta, "the join-accept was sent in "+fl.slot.name)
 		return
-	case dataWindow:
+	case dataWindow, classCWindow:
 		e.describe(ev, fl)
 	}
 	e.publish(ev)
 	e.logDownlink(ev)
 	if fl.c.confirmed {
 		w.s.unacked = true
+		w.dev.paceRXC(time.Now())
 	}
 }
 

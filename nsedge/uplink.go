@@ -47,6 +47,9 @@ func (e *Edge) receive(u radio.Uplink) {
 	if u.Gateway == (radio.EUI64{}) {
 		u.Gateway = e.cfg.Gateway
 	}
+	if e.own(&u) {
+		e.anchor.At, e.anchor.Time = u.At, u.Time
+	}
 	print := identify(u.Payload)
 	if r := e.heard.frames[print]; r != nil && r.isCopy(&u) {
 		e.again(r, &u, arrived)

@@ -32,6 +32,7 @@ type window struct {
 	flight  uint64   // ID of the last transmission
 	waiting *content // was taken, can't go yet
 	holding bool     // until the cut-off; else until its counter is safe
+	held    bool     // in RXC: it was taken, and had to wait
 	sentApp bool     // what was sent came from an AS
 	join    *joining // for joins
 
@@ -44,8 +45,12 @@ type windowKind uint8
 const (
 	dataWindow windowKind = iota
 	joinWindow
-	claimWindow // opened by an AS, for the next uplink
+	claimWindow  // opened by an AS, for the next uplink
+	classCWindow // opened by an AS, for a device that listens all the time
 )
+
+// hasData tells whether data frames are sent in w.
+func (w *window) hasData() bool { return w.kind == dataWindow || w.kind == classCWindow }
 
 type windowState uint8
 
@@ -243,6 +248,10 @@ func (e *Edge) expire(now time.Time) {
 
 // tick is a window's timer: the cut-off of RX1, that of RX2, or its end.
 func (e *Edge) tick(w *window, now time.Time) {
+	if w.kind == classCWindow && w.state < sent {
+		e.tickRXC(w)
+		return
+	}
 	switch w.state {
 	case beforeRX1:
 		if now.Before(w.slots[0].cutoff) { // a join-accept waited for better copies

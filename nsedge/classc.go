@@ -1,0 +1,232 @@
+package nsedge
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"gatewayd/radio"
+)
+
+const (
+	// classCGuard is how far a class C downlink stays away from the device's
+	// RX1 and from other frames for it.
+	classCGuard = 20 * time.Millisecond
+	// classCWait is CLASS_C_RESP_TIMEOUT (RP002-1.0.3 §2.3): how long the
+	// device may take to acknowledge a confirmed downlink.
+	classCWait = 8 * time.Second
+	// classCRetry is when a frame is tried again that found the transmitter
+	// busy, or its counter not yet on the disk.
+	classCRetry = 100 * time.Millisecond
+	// classCLife bounds how long a frame may wait for its turn.
+	classCLife = time.Minute
+)
+
+var errOnlyRXC = errors.New("a class C downlink has one window")
+
+// classC tells whether the device listens all the time.
+func (d *device) classC() bool { return d.spec.Class == "C" && d.session() != nil }
+
+// clock is an Air that knows its counter without a frame.
+type clock interface{ Now() (radio.Instant, bool) }
+
+// nowOnAir is the present moment on the gateway's counter: the Air's own
+// word, or reckoned from the last frame.
+func (e *Edge) nowOnAir() (radio.Instant, bool) {
+	if c, ok := e.air.(clock); ok {
+		if now, ok := c.Now(); ok {
+			return now, true
+		}
+	}
+	if e.anchor.Time.IsZero() {
+		return 0, false
+	}
+	return e.anchor.At.Add(time.Since(e.anchor.Time)), true
+}
+
+// openRXC makes a window for one frame in RXC, the parameters of RX2. It is
+// not in any list yet.
+func (e *Edge) openRXC(d *device, hash PacketHash) (*window, error) {
+	s := d.session()
+	w := &window{hash: hash, kind: classCWindow, state: beforeRX2, dev: d, s: s, zone: e.regionOf(s), announced: s.down, index: -1}
+	if err := e.planRXC(w); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// planRXC sets the slot of w to the next possible moment.
+func (e *Edge) planRXC(w *window) error {
+	at, ok := e.nowOnAir()
+	if !ok {
+		return refuse(CodeDownlinkNoWindow, "device", "the gateway's counter is not known before it has heard a frame: try again then")
+	}
+	w.up = radio.Uplink{Gateway: e.cfg.Gateway, At: at, Time: time.Now()}
+	freq, dr := e.rx2Of(w.s)
+	probe := e.slot(w, "ClassC", 0, freq, dr, nil)
+	if probe.err != nil {
+		return refuse(CodeDownlinkNoWindow, "device", "RXC: %v", probe.err)
+	}
+	lead := probe.start.Sub(probe.cutoff) + e.cfg.Margin
+	w.slots[0] = e.slot(w, "ClassC", lead, freq, dr, nil)
+	w.slots[1] = slot{name: "RX2", err: errOnlyRXC}
+	return nil
+}
+
+// claimRXC answers the claim of a class C device: its downlink_request comes at
+// once, and the response goes out as soon as it is there.
+func (e *Edge) claimRXC(d *device) error {
+	var f fingerprint
+	copy(f[:], d.spec.DevEUI[:])
+	w, err := e.openRXC(d, e.packetHash(f))
+	if err != nil {
+		return err
+	}
+	e.windows[w.hash] = w
+	deadline := time.Now().Add(claimLife)
+	e.arm(w, deadline)
+	e.publish(&DownlinkRequest{
+		Meta: e.meta(d, w.s, w.hash, e.cfg.Gateway), TXTime: w.slots[0].start, Deadline: deadline,
+		Counter: w.s.down, MaxSize: w.slots[0].size,
+	})
+	return nil
+}
+
+// lateRXC sends an answer in RXC that came too late for RX1 and RX2.
+func (e *Edge) lateRXC(w *window, c *content) error {
+	late, err := e.openRXC(w.dev, w.hash)
+	if err != nil {
+		return err
+	}
+	late.announced = w.announced
+	if err := e.sendRXC(late, c); err != nil {
+		return err
+	}
+	w.sentApp = true // its answer is taken
+	return nil
+}
+
+// sendRXC sends c as soon as the device may get it. nil means that it was
+// scheduled, or waits for its turn.
+func (e *Edge) sendRXC(w *window, c *content) error {
+	t := w.dev.busy()
+	switch {
+	case w.dev.session() != w.s:
+		return e.leaveRXC(w, refuse(CodeDownlinkNoWindow, "device", "the device's session ended"))
+	case c.size() > w.slots[0].size:
+		return e.leaveRXC(w, refuse(CodeDownlinkTooLong, "payload", "%d bytes, max_size is %d in RXC at DR%d", c.size(), w.slots[0].size, w.slots[0].dr))
+	}
+	if err := e.checkCounter(w, c); err != nil {
+		return e.leaveRXC(w, err)
+	}
+	if !slices.Contains(t.rxc, w) {
+		t.rxc = append(t.rxc, w)
+	}
+	now := time.Now()
+	switch turn := e.turnRXC(w, c, now); {
+	case now.Sub(c.came) > classCLife:
+		return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "no moment was free for the class C downlink within %v", classCLife))
+	case t.rxc[0] != w:
+		return e.waitRXC(w, c, now.Add(classCRetry))
+	case turn.After(now):
+		return e.waitRXC(w, c, turn)
+	case e.waitsForCounter(w, c), e.waitsForSettings(w, c):
+		return e.waitRXC(w, c, now.Add(classCRetry))
+	}
+	return e.tryRXC(w, c)
+}
+
+// tryRXC gives c to the Air.
+func (e *Edge) tryRXC(w *window, c *content) error {
+	if err := e.planRXC(w); err != nil {
+		return e.leaveRXC(w, err)
+	}
+	if w.s.unacked && !w.dev.ackBy.IsZero() {
+		w.s.unacked = false
+		e.noticef(Warning, CodeDownlinkNotAcked, e.meta(w.dev, w.s, w.hash, e.cfg.Gateway), "the device did not acknowledge the confirmed downlink within %v: the next one goes out", classCWait)
+	}
+	err := e.schedule(w, &w.slots[0], c)
+	switch {
+	case err == nil:
+		return e.leaveRXC(w, nil)
+	case errors.Is(err, radio.ErrCollision), errors.Is(err, radio.ErrTooLate):
+		return e.waitRXC(w, c, time.Now().Add(classCRetry))
+	case errors.Is(err, radio.ErrDutyCycle):
+		return e.leaveRXC(w, refuse(CodeDownlinkDutyCycle, "", "RXC: %v", err))
+	}
+	return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "RXC: %v", err))
+}
+
+// waitRXC tries c again later.
+func (e *Edge) waitRXC(w *window, c *content, at time.Time) error {
+	w.waiting, w.holding = c, true
+	e.arm(w, at)
+	return nil
+}
+
+// leaveRXC ends w's turn, well or not, and lets the next one try.
+func (e *Edge) leaveRXC(w *window, err error) error {
+	t := w.dev.busy()
+	t.rxc = slices.DeleteFunc(t.rxc, func(x *window) bool { return x == w })
+	e.nextRXC(w.dev)
+	if err != nil && w.held { // else the AS may give a better answer
+		w.state = closed
+		e.arm(w, time.Now().Add(keepClosed))
+	}
+	return err
+}
+
+// nextRXC lets the first frame that waits for a device look at its turn again.
+func (e *Edge) nextRXC(d *device) {
+	if t := d.traffic; t != nil && len(t.rxc) > 0 && t.rxc[0].waiting != nil {
+		e.arm(t.rxc[0], time.Now())
+	}
+}
+
+// turnRXC is the moment from which the device may get c: not over its RX1 or
+// before a frame that is on its way to it, and not while it should
+// acknowledge another.
+func (e *Edge) turnRXC(w *window, c *content, now time.Time) time.Time {
+	t := w.dev.traffic
+	turn := now
+	if t.until.After(turn) {
+		turn = t.until.Add(classCGuard)
+	}
+	if w.s.unacked && t.ackBy.After(turn) {
+		turn = t.ackBy
+	}
+	if d := t.win; d != nil && d.kind == dataWindow && d.state < sent {
+		end := turn.Add(w.slots[0].mod.Airtime(c.size() + frameOverhead)).Add(w.slots[0].start.Sub(w.up.Time))
+		after := d.slots[1].start.Add(classCGuard)
+		if turn.Before(after) && end.After(d.slots[0].start.Add(-classCGuard)) {
+			turn = after
+		}
+	}
+	return turn
+}
+
+// frameOverhead is what a data frame has beside its FRMPayload: MHDR, FHDR
+// without FOpts, FPort, MIC.
+const frameOverhead = 13
+
+// tickRXC is the timer of a window in RXC: another try, or nobody answered the
+// claim.
+func (e *Edge) tickRXC(w *window) {
+	c := w.waiting
+	if c == nil {
+		w.state = closed
+		e.arm(w, time.Now().Add(keepClosed))
+		return
+	}
+	w.waiting, w.held = nil, true
+	if err := e.sendRXC(w, c); err != nil {
+		e.failed(w, err)
+	}
+}
+
+// paceRXC notes that a confirmed frame was sent to a class C device.
+func (d *device) paceRXC(ended time.Time) {
+	if d.classC() {
+		d.busy().ackBy = ended.Add(classCWait)
+	}
+}
