@@ -15,7 +15,7 @@ const ticksPerMicrosecond = 32
 // The 32-bit tick counter wraps every 134.2 s, so it is looked at now and
 // then; in between the host's monotonic clock stands in.
 const (
-	counterStale  = 10 * time.Second // re-read at least this often
+	counterStale  = 5 * time.Second // re-read at least this often
 	counterTrust  = 2 * time.Millisecond
 	counterDrift  = 200 // ppm that host and chip may differ
 	counterTries  = 5

@@ -197,11 +197,14 @@ func (s *session) stop(ctx context.Context, err error) error {
 		// nothing is received into the void.
 		_ = s.drv.regs.put(reg.CommonGenGlobalEn, 0)
 	}
-	if errors.Is(err, ErrStalled) || errors.Is(err, ErrCounter) {
-		s.c.stats.stalls.Add(1)
-	}
-	if ctx.Err() != nil && err != nil && errors.Is(err, context.Cause(ctx)) {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
 		return nil // the start was interrupted
+	case errors.Is(err, ErrStalled) || errors.Is(err, ErrCounter):
+		s.c.stats.stalls.Add(1)
+	default:
+		s.c.stats.broken.Add(1)
 	}
 	return err
 }

@@ -35,6 +35,7 @@ type Stats struct {
 	Refused       uint64 // Schedule calls refused
 	LostReports   uint64 // nobody took them from Reports
 	Stalls        uint64 // runs that ended with ErrStalled or ErrCounter
+	Broken        uint64 // runs that ended with another error
 	BusOverhead   time.Duration
 	WorstLateness time.Duration // of the loop, beyond a planned moment
 
@@ -46,6 +47,7 @@ type Stats struct {
 
 // counters are the live figures behind Stats.
 type counters struct {
+	broken                                                             atomic.Uint64
 	starts, startNS, startFrames, startBytes, polls                    atomic.Uint64
 	packets, crcBad, dropped, duplicates                               atomic.Uint64
 	badChecksum, mismatch, invalid, truncated, skipped                 atomic.Uint64
@@ -67,7 +69,7 @@ func (c *Concentrator) Stats() Stats {
 		Truncated: n.truncated.Load(), Skipped: n.skipped.Load(),
 		Overflows: n.overflows.Load(), FIFOErrors: n.fifoErrors.Load(), CounterReads: n.counterReads.Load(),
 		Sent: n.sent.Load(), TooLate: n.tooLate.Load(), ChannelBusy: n.busy.Load(), TXFailed: n.txFailed.Load(), Refused: n.refused.Load(),
-		LostReports: n.lostReports.Load(), Stalls: n.stalls.Load(),
+		LostReports: n.lostReports.Load(), Stalls: n.stalls.Load(), Broken: n.broken.Load(),
 		BusOverhead: time.Duration(b.overhead.Load()), WorstLateness: time.Duration(n.worstLateNS.Load()),
 		Pulses: n.pulses.Load(), PulsesRefused: n.pulsesRefused.Load(), PulsesMissed: n.pulsesMissed.Load(),
 		Time: c.Time(),
