@@ -32,8 +32,9 @@ const (
 // transmission is a Downlink on its way.
 type transmission struct {
 	d       radio.Downlink
-	lora    *radio.LoRa // one of the two
+	lora    *radio.LoRa // one of the three
 	fsk     *radio.FSK
+	carrier *radio.Carrier
 	chain   int
 	gain    Gain
 	at      ticks // first preamble symbol
@@ -41,6 +42,8 @@ type transmission struct {
 	end     ticks
 	listen  *listening // nil: without listen before talk
 	report  radio.Report
+
+	silenced bool // a carrier whose time is over
 }
 
 // plan checks everything about a Downlink that does not depend on the moment.
@@ -100,8 +103,10 @@ func (t *transmission) checkFrame(c *Config) error {
 		}
 		m.Preamble = max(m.PreambleBytes(), minFSKPreamble)
 		t.fsk, t.d.Mod = &m, m
+	case radio.Carrier:
+		return t.checkCarrier(m)
 	default:
-		return fmt.Errorf("%w: modulation %v is neither LoRa nor FSK", radio.ErrFrame, t.d.Mod)
+		return fmt.Errorf("%w: modulation %v is neither LoRa nor FSK nor a carrier", radio.ErrFrame, t.d.Mod)
 	}
 	return nil
 }

@@ -116,34 +116,14 @@ func (c *Concentrator) Schedule(ctx context.Context, d radio.Downlink) error {
 }
 
 func (c *Concentrator) schedule(ctx context.Context, d radio.Downlink) error {
-	s := c.session()
-	if s == nil {
+	if c.session() == nil {
 		return fmt.Errorf("schedule downlink %d: %w", d.ID, radio.ErrStopped)
 	}
 	t, err := c.cfg.plan(d)
 	if err != nil {
 		return fmt.Errorf("schedule downlink %d: %w", d.ID, err)
 	}
-	r := request{t: t, answer: make(chan error, 1)}
-	select {
-	case s.requests <- r:
-	case <-s.done:
-		return fmt.Errorf("schedule downlink %d: %w", d.ID, radio.ErrStopped)
-	case <-ctx.Done():
-		return fmt.Errorf("schedule downlink %d: %w", d.ID, context.Cause(ctx))
-	}
-	select {
-	case err = <-r.answer:
-	case <-s.done:
-		select { // it may have answered just before
-		case err = <-r.answer:
-		default:
-			err = radio.ErrStopped
-		}
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	if err != nil {
+	if err := c.ask(ctx, request{t: t, answer: make(chan error, 1)}); err != nil {
 		return fmt.Errorf("schedule downlink %d: %w", d.ID, err)
 	}
 	return nil

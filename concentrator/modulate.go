@@ -32,10 +32,13 @@ func (s *session) prepare(t *transmission) error {
 	set(reg.TXRffeIFFreqRFH, byte(word>>16))
 	set(reg.TXRffeIFFreqRFM, byte(word>>8))
 	set(reg.TXRffeIFFreqRFL, byte(word))
-	if t.lora != nil {
+	switch {
+	case t.lora != nil:
 		s.prepareLoRa(set, t, kind)
-	} else {
+	case t.fsk != nil:
 		s.prepareFSK(set, t)
+	default:
+		s.prepareCarrier(set, t)
 	}
 	return r.flush()
 }
@@ -88,10 +91,15 @@ func (s *session) prepareFSK(set func(reg.Field, byte), t *transmission) {
 	} {
 		set(v.field, v.value)
 	}
-	setDeviation(set, m.Deviation)
 	s.drv.setSyncWord(reg.TXFSKRefPatternByte7.Chain(t.chain), word)
-	// The AGC tunes the SX1250 to the deviation that it finds in its mailbox.
-	dev := radioDeviationWord(m.Deviation)
+	s.setDeviation(set, m.Deviation)
+}
+
+// setDeviation sets the deviation of FSK or a carrier. The AGC tunes the
+// SX1250 to what it finds in its mailbox.
+func (s *session) setDeviation(set func(reg.Field, byte), f radio.Hertz) {
+	setDeviation(set, f)
+	dev := radioDeviationWord(f)
 	r := s.drv.regs
 	r.set(reg.AGCMCUMailBoxWrDataByte2, byte(dev>>16))
 	r.set(reg.AGCMCUMailBoxWrDataByte1, byte(dev>>8))

@@ -94,7 +94,7 @@ func (s *session) fetch(n int) error {
 func (s *session) between() error {
 	select {
 	case r := <-s.requests:
-		r.answer <- s.admit(r.t)
+		s.serve(r)
 	default:
 	}
 	return s.transmit()

@@ -18,10 +18,11 @@ const busyPoll = 500 * time.Microsecond
 // given up.
 const pollErrorBudget = 3
 
-// request is a Schedule call on its way to the loop.
+// request is a Schedule or Cancel call on its way to the loop.
 type request struct {
-	t      *transmission
-	answer chan error // holds one
+	t      *transmission // nil: a Cancel call
+	cancel uint64        // the ID
+	answer chan error    // holds one
 }
 
 // session is one run. All but requests, done and published belong to Run.
@@ -107,7 +108,7 @@ func (s *session) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case r := <-s.requests:
-			r.answer <- s.admit(r.t)
+			s.serve(r)
 		case r := <-s.takesScans():
 			s.beginScan(r)
 		case f := <-s.c.cfg.Fixes:

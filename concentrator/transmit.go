@@ -60,6 +60,9 @@ func (s *session) admit(t *transmission) error {
 	}
 	now := s.clock.now(time.Now())
 	lead := s.c.Lead(t.d)
+	if t.d.Immediate {
+		s.soonest(t, now, lead)
+	}
 	left := (t.at - now).duration()
 	switch {
 	case left < lead:
@@ -217,6 +220,8 @@ func (s *session) check() error {
 		return err
 	}
 	switch {
+	case t.carrier != nil && status.emitting() && now >= t.end && !t.silenced:
+		return s.silence(t, now)
 	case status.free() && now >= t.end:
 		t.report.Started, t.report.Ended = t.d.At, (t.end - ticksPerMicrosecond).instant()
 		return s.finish(nil)

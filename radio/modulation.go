@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Modulation is how a frame is modulated: [LoRa] or [FSK].
+// Modulation is how a frame is modulated: [LoRa] or [FSK], or [Carrier].
 type Modulation interface {
 	// Airtime is the time on the air of a frame with n payload bytes.
 	Airtime(n int) time.Duration

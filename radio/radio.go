@@ -107,8 +107,12 @@ type Downlink struct {
 	Payload []byte
 	At      Instant    // first preamble symbol on the air
 	Freq    Hertz      // centre
-	Mod     Modulation // LoRa or FSK
+	Mod     Modulation // LoRa, FSK or Carrier
 	Power   DBm        // at the antenna connector; the transmitter never exceeds it
+
+	// Immediate asks for the first instant that is possible, in place of At;
+	// the Report says which it was.
+	Immediate bool
 }
 
 // Report is the fate of one Downlink, with its timing proof. Err is nil if
@@ -138,5 +142,6 @@ var (
 	ErrChannelBusy = errors.New("channel busy")
 	ErrDutyCycle   = errors.New("duty cycle exhausted")
 	ErrFrame       = errors.New("frame that the transmitter can't send")
+	ErrCancelled   = errors.New("transmission withdrawn")
 	ErrStopped     = errors.New("transmitter stopped")
 )
