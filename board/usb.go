@@ -38,7 +38,7 @@ func (b Board) openUSB(log *slog.Logger) (*Hardware, error) {
 	t.value, t.err = t.read()
 	t.at = time.Now()
 	return &Hardware{
-		Board: b, Port: port,
+		Board: b, Port: port, SX1261: port.SX1261(),
 		Reset: port.Reset, Hold: port.Hold,
 		Temperature: t.celsius,
 		Via:         "USB card, firmware " + port.Info().Version,

@@ -127,6 +127,11 @@ func (b *bus) cost(frames, bytes int) time.Duration {
 	if b.grouping {
 		frames = (frames + groupShare - 1) / groupShare
 	}
+	return b.costAlone(frames, bytes)
+}
+
+// costAlone is cost for frames that each wait for the one before.
+func (b *bus) costAlone(frames, bytes int) time.Duration {
 	return time.Duration(frames)*time.Duration(b.overhead.Load()) + b.clocked(bytes)
 }
 

@@ -201,7 +201,7 @@ func (c *Config) listenLead(b *bus, d radio.Downlink) time.Duration {
 	if err != nil {
 		return 0 // it is refused anyway
 	}
-	return ch.scan().Window() + lbtFrames*sx1261.Busy + b.cost(lbtFrames, 40)
+	return ch.scan().Window() + lbtFrames*sx1261.Busy + b.costAlone(lbtFrames, 40)
 }
 
 // waits tells whether a transmission can't be armed yet because its channel

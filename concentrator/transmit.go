@@ -106,7 +106,8 @@ func (s *session) due() (at time.Time, ok bool) {
 	case x.queue[0].waits() && x.queue[0].listen.begun:
 		return at, false // the SX1261 is at it
 	}
-	return s.clock.host(x.queue[0].at).Add(-armAhead), true
+	ahead := max(armAhead, s.c.Lead(x.queue[0].d)) // a slow bus needs more to listen first
+	return s.clock.host(x.queue[0].at).Add(-ahead), true
 }
 
 // transmit does what is due now.

@@ -36,7 +36,7 @@ type usbBench struct {
 	gone    bool
 }
 
-func newUSBBench(t *testing.T) *usbBench {
+func newUSBBench(t *testing.T, cfg Config) *usbBench {
 	t.Helper()
 	u := &usbBench{testBench: newBench(t, eu868(t), fast, nil)}
 	var err error
@@ -44,7 +44,9 @@ func newUSBBench(t *testing.T) *usbBench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := eu868(t)
+	if cfg.SX1261.Port != nil {
+		cfg.SX1261.Port = u.port.SX1261()
+	}
 	cfg.Reset, cfg.HoldReset = u.port.Reset, u.port.Hold
 	if u.Concentrator, err = New(u.port, cfg); err != nil {
 		t.Fatal(err)
@@ -78,7 +80,7 @@ func (u *usbBench) unplug() {
 
 func TestAUSBCardReceivesAndTransmitsOnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := newUSBBench(t)
+		u := newUSBBench(t, eu868(t))
 		u.run()
 		s := u.Stats()
 		t.Logf("start: %v, %d frames, %d bytes; %v an exchange", s.StartTime.Round(time.Millisecond), s.StartFrames, s.StartBytes, s.BusOverhead.Round(time.Microsecond))
@@ -112,9 +114,31 @@ func TestAUSBCardReceivesAndTransmitsOnTime(t *testing.T) {
 	})
 }
 
+// The card's microcontroller carries frames for both chips in turn.
+func TestAUSBCardListensBeforeItTalks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := newUSBBench(t, as923(t))
+		u.run()
+		for i := range 3 {
+			down := as923Downlink(uint64(i), u.instant()+300_000, 923_200_000)
+			heard := u.device().hear(down)
+			if err := u.Schedule(context.Background(), down); err != nil {
+				t.Fatal(err)
+			}
+			if r := <-u.Reports(); r.Err != nil || r.Started != down.At {
+				t.Fatalf("report %+v", r)
+			}
+			if h := <-heard; h.err != nil {
+				t.Fatal(h.err)
+			}
+		}
+		u.stop()
+	})
+}
+
 func TestAnUnpluggedUSBCardEndsTheRunAndTheNextRunGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := newUSBBench(t)
+		u := newUSBBench(t, eu868(t))
 		u.run()
 		before, _ := u.Now()
 		down := radio.Downlink{ID: 7, Payload: []byte{1}, At: before + 5_000_000, Freq: 868_100_000, Mod: radio.LoRa{SF: 7, Bandwidth: 125_000}, Power: 14}
@@ -152,7 +176,7 @@ func TestAnUnpluggedUSBCardEndsTheRunAndTheNextRunGoesOn(t *testing.T) {
 // A card that stops answering is noticed within the budget of polls.
 func TestAMuteUSBCardEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := newUSBBench(t)
+		u := newUSBBench(t, eu868(t))
 		u.run()
 		began := time.Now()
 		u.chip.Faults().Set(func(m *sx1302sim.Misbehaviour) { m.FailTransfer = 1 })

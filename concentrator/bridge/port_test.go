@@ -197,7 +197,7 @@ func TestEachFailureHasItsTypeAndTheNextCallRecovers(t *testing.T) {
 				if err := p.Tx(w, r); err != nil || r[2] != ^byte(3) {
 					t.Errorf("the next transfer: % x, %v", r, err)
 				}
-				if want := map[bool]int{true: 1, false: 2}[c.want == ErrRefused]; m.dials != want {
+				if want := map[bool]int{true: 1, false: 2}[errors.Is(c.want, ErrRefused)]; m.dials != want {
 					t.Errorf("%d connections, want %d", m.dials, want)
 				}
 			})

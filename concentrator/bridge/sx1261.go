@@ -7,12 +7,15 @@ import (
 
 // SX1261 is the port of the card's SX1261, which has a chip select of its
 // own. The microcontroller waits for the radio before each frame, 4 ms at most.
-func (p *Port) SX1261() spi.Port { return sx1261{p} }
+func (p *Port) SX1261() spi.PortCloser { return sx1261{p} }
 
 // sx1261 is both port and connection.
 type sx1261 struct{ *Port }
 
 func (s sx1261) String() string { return s.Port.String() + "/sx1261" }
+
+// Close does nothing: the line is the card's.
+func (s sx1261) Close() error { return nil }
 
 func (s sx1261) Connect(f physic.Frequency, mode spi.Mode, bits int) (spi.Conn, error) {
 	if _, err := s.Port.Connect(f, mode, bits); err != nil {
