@@ -90,5 +90,10 @@ func (s *Server) getBand(c *call) (reply, error) {
 			}
 		}
 	}
+	if s.cfg.BandNamed != nil {
+		if b, ok := s.cfg.BandNamed(wanted); ok {
+			return reply{http.StatusOK, map[string]bandView{"band": viewBand(b)}}, nil
+		}
+	}
 	return reply{}, notFound("there is no band %s; GET /api/%s/bands lists them", shown(wanted), apiVersion)
 }

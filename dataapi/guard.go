@@ -79,7 +79,7 @@ func (s *Server) audit(r *http.Request, keyID string, p *problem) {
 
 // auditChange writes down who changed what.
 func (s *Server) auditChange(r *http.Request, keyID string, status int) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if keyID != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s.log.Info("changed", slog.String("remote", r.RemoteAddr), slog.String("method", r.Method), slog.String("path", bounded(r.URL.Path)),
 			slog.String("key", keyID), slog.Int("status", status))
 	}

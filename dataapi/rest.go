@@ -50,6 +50,8 @@ func (s *Server) routes() http.Handler {
 	s.resource(mux, "/api/"+apiVersion+"/keys/{id}", "keys", s.keyOne())
 	s.resource(mux, "/api/"+apiVersion+"/bands", "", methods{http.MethodGet: s.listBands})
 	s.resource(mux, "/api/"+apiVersion+"/bands/{id}", "", methods{http.MethodGet: s.getBand})
+	s.resource(mux, "/api/"+apiVersion+"/gateways", "gateways", methods{http.MethodGet: s.listGateways})
+	s.resource(mux, "/api/"+apiVersion+"/gateways/{id}", "gateways", methods{http.MethodGet: s.getGateway})
 	s.resource(mux, "/api/"+apiVersion+"/"+organisations, "", methods{http.MethodGet: s.listOrganisations})
 
 	s.resource(mux, "/api/"+apiVersion+"/auth", public, methods{http.MethodPost: s.signIn})

@@ -50,6 +50,10 @@ type Config struct {
 	Position func(gateway radio.EUI64) (p Position, ok bool)
 	// Bands are what /bands lists.
 	Bands []Band
+	// BandNamed finds a band by other names than those of Bands; nil: there are no others.
+	BandNamed func(name string) (b Band, ok bool)
+	// Gateways are those of this site; nil: there are none.
+	Gateways func() []Gateway
 	// Ready says why the daemon isn't ready; nil if there is nothing to ask.
 	Ready func(context.Context) error
 	// Origins are the other sites whose pages may call, such as

@@ -54,9 +54,10 @@ type daemon struct {
 	server *dataapi.Server
 	log    *slog.Logger
 
-	mu   sync.Mutex
-	edge *nsedge.Edge // nil until the chip has told its EUI
-	down error        // why the concentrator last failed
+	mu      sync.Mutex
+	edge    *nsedge.Edge // nil until the chip has told its EUI
+	gateway radio.EUI64  // valid where there is an edge
+	down    error        // why the concentrator last failed
 }
 
 // newDaemon wires the parts. It starts nothing and closes nothing: the parts
@@ -79,6 +80,7 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	}
 	d.server, err = dataapi.New(dataapi.Config{
 		Network: cfg.Network.ID, Documents: p.store, Position: d.position, Ready: d.ready, Log: p.log,
+		Bands: bands(), BandNamed: bandNamed, Gateways: d.gateways, Origins: cfg.DataAPI.OriginList(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("data api: %w", err)
@@ -184,7 +186,7 @@ func (d *daemon) runEdge(ctx context.Context) error {
 		return err
 	}
 	d.mu.Lock()
-	d.edge = edge
+	d.edge, d.gateway = edge, eui
 	d.mu.Unlock()
 	d.server.SetEdge(edge)
 	d.log.Info("ready", d.readyFields(eui)...)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"gatewayd/cmd/gatewayd/config"
@@ -63,7 +65,9 @@ func offlineServer(cfg config.Config, reg *region.Region, st *store.Store) (*dat
 	if err != nil {
 		return nil, err
 	}
-	return dataapi.New(dataapi.Config{Documents: st, Edge: edge})
+	// The command says what it does; of the rest, only faults matter.
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	return dataapi.New(dataapi.Config{Documents: st, Edge: edge, Log: log, Bands: bands(), BandNamed: bandNamed})
 }
 
 // noAir is the radio of an edge that doesn't run.

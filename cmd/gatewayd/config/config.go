@@ -70,6 +70,7 @@ type DataAPI struct {
 	Listen  string `toml:"listen" comment:"HOST:PORT. Keep it on loopback until keys and TLS are set up."`
 	TLSCert string `toml:"tls_cert" comment:"PEM file with the certificate chain. Empty: plain HTTP."`
 	TLSKey  string `toml:"tls_key" comment:"PEM file with its private key."`
+	Origins string `toml:"origins" comment:"Other sites whose pages may call with a token, comma separated, e.g. https://example.org; * is all."`
 }
 
 // Region names the regional parameters.
@@ -120,6 +121,11 @@ func Default() Config {
 		Firmware:     Firmware{Dir: "/usr/lib/gatewayd/firmware"},
 		Log:          Log{Level: "info", Format: "text"},
 	}
+}
+
+// OriginList is dataapi.origins.
+func (d DataAPI) OriginList() []string {
+	return strings.FieldsFunc(d.Origins, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // Emulated tells whether the concentrator is the simulated one.

@@ -63,6 +63,8 @@ func badValues() []badValue {
 		{"dataapi.listen", `"127.0.0.1:0"`, []string{"1 to 65535"}},
 		{"dataapi.tls_cert", `"/etc/cert.pem"`, []string{"dataapi.tls_key"}},
 		{"dataapi.tls_key", `"/etc/key.pem"`, []string{"dataapi.tls_cert"}},
+		{"dataapi.origins", `"https://a.example, example.org"`, []string{"SCHEME://HOST"}},
+		{"dataapi.origins", `"https://a.example/"`, []string{"nothing more"}},
 		{"region.name", `"EU869"`, []string{"EU869", "EU868"}},
 		{"region.name", `""`, []string{"EU868"}},
 		{"network.net_id", `"00"`, []string{"6 hex digits"}},
