@@ -42,10 +42,10 @@ type Emulation struct {
 	Model  sx1302sim.Model
 	Radio  sx1302sim.RadioKind // both radios
 	RSSI   radio.DB            // the board's RSSI offset; 0: the emulated board's
-	Timing *sx1302sim.Timing // nil: 8 MHz, 30 µs per transfer
-	Start  uint32            // the chip's 32 MHz counter at the beginning
-	Medium *air.Medium       // nil: a new one, closed with the hardware
-	Seed   uint64            // of the new medium's chance
+	Timing *sx1302sim.Timing   // nil: 8 MHz, 30 µs per transfer
+	Start  uint32              // the chip's 32 MHz counter at the beginning
+	Medium *air.Medium         // nil: a new one, closed with the hardware
+	Seed   uint64              // of the new medium's chance
 	Faults *sx1302sim.Faults
 	PPM    float64        // by which the chip's crystal is fast
 	PPS    *sx1302sim.PPS // pulses of a satellite receiver
@@ -79,7 +79,7 @@ func Emulate(e Emulation) (*Hardware, *sx1302sim.Chip, error) {
 	chip, err := sx1302sim.New(sx1302sim.Config{
 		EUI: e.EUI, Model: e.Model, Radios: [2]sx1302sim.RadioKind{e.Radio, e.Radio},
 		Medium: e.Medium, Timing: timing, CounterStart: e.Start, RSSIOffset: radio.DBm(e.RSSI),
-		PPM:        e.PPM, PPS: e.PPS, Faults: e.Faults, Lax: e.Lax, Log: e.Log,
+		PPM: e.PPM, PPS: e.PPS, Faults: e.Faults, Lax: e.Lax, Log: e.Log,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("simulated chip: %w", err)
@@ -88,6 +88,7 @@ func Emulate(e Emulation) (*Hardware, *sx1302sim.Chip, error) {
 	return &Hardware{
 		Board:  b,
 		Port:   chip.Port(),
+		SX1261: chip.SX1261Port(),
 		Medium: e.Medium,
 		Reset: func(context.Context) error {
 			chip.SetReset(true)

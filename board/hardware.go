@@ -38,6 +38,10 @@ type Hardware struct {
 	// "" if nothing is.
 	Via string
 
+	// SX1261 is the chip select of the radio for listen before talk; nil where
+	// there is none.
+	SX1261 spi.PortCloser
+
 	// Medium is where a simulated chip's antenna is; nil for a real one.
 	Medium *air.Medium
 
@@ -60,12 +64,37 @@ func (h *Hardware) Close() error {
 type Options struct {
 	SPI      string // "" is the board's; "/dev/spidevB.C", "usb:/dev/ttyACM0" or "unix:PATH"
 	SPIClock physic.Frequency
+	SX1261   string       // "": none; "/dev/spidevB.C" or "unix:PATH"
 	Log      *slog.Logger // nil: silent
 }
 
-// Open opens the port and the lines. It transfers nothing yet, but with a USB
-// card's microcontroller.
+// Open opens ports and lines. It transfers nothing yet, but with a USB card's
+// microcontroller.
 func (b Board) Open(o Options) (*Hardware, error) {
+	hw, err := b.openChip(o)
+	if err != nil || o.SX1261 == "" {
+		return hw, err
+	}
+	if err := hw.openSX1261(o.SX1261); err != nil {
+		return nil, errors.Join(fmt.Errorf("SX1261: %w", err), hw.Close())
+	}
+	return hw, nil
+}
+
+func (h *Hardware) openSX1261(path string) (err error) {
+	if strings.HasPrefix(path, "unix:") {
+		h.SX1261, err = concentrator.DialSPI(path)
+	} else {
+		h.SX1261, err = openSPI(path, h.Board.SPIClock)
+	}
+	if err == nil {
+		h.closers = append(h.closers, h.SX1261.Close)
+	}
+	return err
+}
+
+// openChip opens what the concentrator itself needs.
+func (b Board) openChip(o Options) (*Hardware, error) {
 	if o.SPI != "" {
 		b.SPI = o.SPI
 	}

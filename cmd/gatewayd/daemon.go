@@ -75,6 +75,9 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	rc.Firmware, rc.Log = p.firmware, p.log
 	d.remarks(&rc)
 	d.timeSources(&rc, p.hardware.Board)
+	if err := d.listenBeforeTalk(&rc, p.hardware); err != nil {
+		return nil, err
+	}
 	if d.conc, err = concentrator.New(p.hardware.Port, rc); err != nil {
 		return nil, err
 	}

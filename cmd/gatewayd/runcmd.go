@@ -161,6 +161,7 @@ func openBoard(cfg config.Config, log *slog.Logger) (*board.Hardware, error) {
 	return b.Open(board.Options{
 		SPI:      cfg.Concentrator.SPI,
 		SPIClock: physic.Frequency(cfg.Concentrator.SPIHz) * physic.Hertz,
+		SX1261:   cfg.Concentrator.SX1261,
 		Log:      log,
 	})
 }

@@ -23,6 +23,7 @@ type simOptions struct {
 	socket   string
 	usb      bool
 	usbLink  string
+	sx1261   string
 	gnss     bool
 	gnssLink string
 	ppm      float64
@@ -48,6 +49,7 @@ simulated medium, which other programs reach by the air protocol.`,
 	}
 	var o simOptions
 	cmd.Flags().StringVar(&o.socket, "spi-socket", "", "unix socket `PATH` to serve the chip on")
+	cmd.Flags().StringVar(&o.sx1261, "sx1261-socket", "", "unix socket `PATH` to serve the chip's SX1261 on, the radio for listen before talk")
 	cmd.Flags().BoolVar(&o.usb, "usb-pty", false, "serve it as a USB card on a new pseudo terminal, whose path is printed")
 	cmd.Flags().StringVar(&o.usbLink, "usb-link", "", "as --usb-pty, with a symbolic link at `PATH` to the pseudo terminal")
 	cmd.Flags().BoolVar(&o.gnss, "gnss-pty", false, "serve a satellite receiver (UBX, NMEA) on a new pseudo terminal, whose path is printed; its pulses go into the chip")
@@ -75,6 +77,11 @@ func runSim(cmd *cobra.Command, std streams, o simOptions) error {
 		return err
 	}
 	defer host.close()
+	companion, err := o.companion(cmd)
+	if err != nil {
+		return err
+	}
+	defer companion.close()
 	sky, err := o.sky(&emulation)
 	if err != nil {
 		return err
@@ -92,6 +99,7 @@ func runSim(cmd *cobra.Command, std streams, o simOptions) error {
 		return err
 	}
 	printSim(std, o, host, sky, medium)
+	host = host.with(companion)
 	return errors.Join(serveSim(cmd.Context(), hw, chip, host, sky, medium, emulation.Log), hw.Close())
 }
 
@@ -140,6 +148,9 @@ func (o simOptions) emulation(cmd *cobra.Command) (board.Emulation, error) {
 func printSim(std streams, o simOptions, host simHost, sky simSky, medium net.Listener) {
 	fmt.Fprintf(std.out, "simulated %s on %s\n", strings.ToUpper(o.model), host.place)
 	fmt.Fprintf(std.out, "  gatewayd:        spi = %q in [concentrator]\n", host.spi)
+	if o.sx1261 != "" {
+		fmt.Fprintf(std.out, "  its SX1261:      sx1261_spi = %q\n", "unix:"+absolute(o.sx1261))
+	}
 	fmt.Fprintf(std.out, "  other programs:  %s\n", host.other)
 	if sky.place != "" {
 		fmt.Fprintf(std.out, "  satellite time:  gps = %q in [concentrator], 9600 baud\n", sky.place)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"gatewayd/concentrator/bridge"
 	"gatewayd/concentrator/sx1302sim"
@@ -48,6 +49,39 @@ func (o simOptions) socketHost() (simHost, error) {
 		serve: func(ctx context.Context, c *sx1302sim.Chip) error { return c.Serve(ctx, l) },
 		close: func() error { return ignoreClosed(l)() },
 	}, nil
+}
+
+// companion opens the second chip select, if it is asked for.
+func (o simOptions) companion(cmd *cobra.Command) (simHost, error) {
+	h := simHost{close: func() error { return nil }}
+	if o.sx1261 == "" {
+		return h, nil
+	}
+	if o.socket == "" {
+		return h, usagef(cmd, "--sx1261-socket: it is the second chip select beside --spi-socket, which is missing")
+	}
+	l, err := listen("--sx1261-socket", "unix:"+strings.TrimPrefix(o.sx1261, "unix:"))
+	if err != nil {
+		return h, err
+	}
+	h.serve = func(ctx context.Context, c *sx1302sim.Chip) error { return c.ServeSX1261(ctx, l) }
+	h.close = func() error { return ignoreClosed(l)() }
+	return h, nil
+}
+
+// with serves a companion beside the host.
+func (h simHost) with(companion simHost) simHost {
+	if companion.serve == nil {
+		return h
+	}
+	alone := h.serve
+	h.serve = func(ctx context.Context, c *sx1302sim.Chip) error {
+		group, inner := errgroup.WithContext(ctx)
+		group.Go(func() error { return alone(inner, c) })
+		group.Go(func() error { return companion.serve(inner, c) })
+		return group.Wait()
+	}
+	return h
 }
 
 // usbHost makes a pseudo terminal, and a link to it.

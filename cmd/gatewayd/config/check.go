@@ -125,6 +125,17 @@ func (c Config) checkConcentrator(k *checker) {
 	if cc.Conf != "" && !filepath.IsAbs(cc.Conf) {
 		k.fault("concentrator.sx130x_conf", cc.Conf, "an absolute path is wanted, e.g. /etc/gatewayd/global_conf.json")
 	}
+	if path, ok := strings.CutPrefix(cc.SX1261, "unix:"); ok {
+		k.unixPath("concentrator.sx1261_spi", cc.SX1261, path)
+	} else if cc.SX1261 != "" && !spidev.MatchString(cc.SX1261) {
+		k.fault("concentrator.sx1261_spi", cc.SX1261, "allowed: /dev/spidevBUS.CS (e.g. /dev/spidev0.1), unix:PATH, or \"\" for none")
+	}
+	if c.Emulated() && cc.SX1261 != "" {
+		k.fault("concentrator.sx1261_spi", cc.SX1261, "the emulated driver has its SX1261 inside; leave sx1261_spi empty")
+	}
+	if k.oneOf("concentrator.lbt", cc.LBT, LBTAuto, LBTOn, LBTOff); cc.LBT == LBTOn && cc.SX1261 == "" && !c.Emulated() {
+		k.fault("concentrator.lbt", cc.LBT, "an SX1261 does the listening; set sx1261_spi, or lbt = \"auto\"")
+	}
 	if cc.SPIHz != 0 && (cc.SPIHz < MinSPIHz || cc.SPIHz > MaxSPIHz) {
 		k.fault("concentrator.spi_hz", cc.SPIHz, "allowed: %d to %d, or 0 for the board's", MinSPIHz, MaxSPIHz)
 	}

@@ -28,6 +28,13 @@ const (
 	DriverEmulated = "emulated"
 )
 
+// Values of concentrator.lbt.
+const (
+	LBTAuto = "auto"
+	LBTOn   = "on"
+	LBTOff  = "off"
+)
+
 // DefaultAir is where the simulated medium of an emulated concentrator
 // listens when air.listen is not set.
 const DefaultAir = "127.0.0.1:7707"
@@ -54,6 +61,8 @@ type Concentrator struct {
 	Board  string `toml:"board" comment:"What is soldered: pins, radios, gain table. \"gatewayd config check --help\" lists the names."`
 	SPI    string `toml:"spi" comment:"/dev/spidevBUS.CS, usb:/dev/ttyACM0 for a USB card, or unix:PATH for a chip emulator (gatewayd sim). Empty: the board's."`
 	Conf   string `toml:"sx130x_conf" comment:"A packet forwarder's global_conf.json: its radios, channels and gain tables instead of the board's and the region's. Empty: none."`
+	SX1261 string `toml:"sx1261_spi" comment:"/dev/spidevBUS.CS or unix:PATH of the SX1261, the radio for listen before talk. Empty: none."`
+	LBT    string `toml:"lbt" comment:"Listen before talk: auto (if there is an SX1261 and the region or sx130x_conf wants it), on or off."`
 	SPIHz  int    `toml:"spi_hz" comment:"SPI clock in Hz, 100000 to 10000000. 0: the board's."`
 
 	GPS         string `toml:"gps" comment:"Serial line of the satellite receiver, e.g. /dev/ttyAMA0, or off. Empty: the board's, off where spi is not a device of the board."`
@@ -113,7 +122,7 @@ type Log struct {
 // Default is the configuration of an empty file.
 func Default() Config {
 	return Config{
-		Concentrator: Concentrator{Driver: DriverSX1302, Board: "semtech-corecell"},
+		Concentrator: Concentrator{Driver: DriverSX1302, Board: "semtech-corecell", LBT: LBTAuto},
 		DataAPI:      DataAPI{Listen: "127.0.0.1:8080"},
 		Region:       Region{Name: "EU868", DutyCycle: true},
 		Network:      Network{NetID: "000000"},
