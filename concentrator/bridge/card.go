@@ -46,7 +46,7 @@ func (p *Port) Reset(ctx context.Context) error {
 // Hold leaves the SX1302 in reset.
 func (p *Port) Hold() error {
 	if err := p.WritePin(portA, chipReset, 1); err != nil {
-		return fmt.Errorf("hold the chip in reset (PA%d): %w", chipReset, err)
+		return fmt.Errorf("PA%d: %w", chipReset, err)
 	}
 	return nil
 }
