@@ -30,6 +30,8 @@ const (
 
 // hasher makes and checks password hashes, one at a time: each takes 19 MiB.
 type hasher struct {
+	memory uint32 // KiB of new hashes
+
 	turn  chan struct{} // held by who hashes
 	queue chan struct{} // held by who waits or hashes
 }
@@ -38,7 +40,7 @@ type hasher struct {
 const hashQueue = 16
 
 func newHasher() *hasher {
-	return &hasher{turn: make(chan struct{}, 1), queue: make(chan struct{}, hashQueue)}
+	return &hasher{memory: argonMemory, turn: make(chan struct{}, 1), queue: make(chan struct{}, hashQueue)}
 }
 
 var errHashing = &problem{http.StatusTooManyRequests, codeRateLimited, "", "too many sign-ins at once; try again in a few seconds"}
@@ -67,10 +69,10 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	_, _ = rand.Read(salt) // never fails
 	var key []byte
 	err := h.alone(ctx, func() {
-		key = argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonThreads, argonKey)
+		key = argon2.IDKey([]byte(password), salt, argonTime, h.memory, argonThreads, argonKey)
 	})
 	enc := base64.RawStdEncoding
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonThreads,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, argonTime, argonThreads,
 		enc.EncodeToString(salt), enc.EncodeToString(key)), err
 }
 
@@ -80,7 +82,7 @@ var errHashDamaged = errors.New("the stored password hash is damaged; set the pa
 // and takes as long.
 func (h *hasher) verify(ctx context.Context, hash, password string) (bool, error) {
 	known := hash != ""
-	salt, want, memory, passes, threads := make([]byte, argonSalt), make([]byte, argonKey), uint32(argonMemory), uint32(argonTime), uint8(argonThreads)
+	salt, want, memory, passes, threads := make([]byte, argonSalt), make([]byte, argonKey), h.memory, uint32(argonTime), uint8(argonThreads)
 	if known {
 		var version int
 		var salt64 string
