@@ -185,6 +185,9 @@ func (e *Edge) launch(fl *flight) error {
 	if err != nil {
 		return err
 	}
+	if err := e.yield(fl.w, s, s.mod.Airtime(len(fl.phy))); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(e.running, scheduleWait)
 	defer cancel()
 	e.lastID++
@@ -198,7 +201,7 @@ func (e *Edge) launch(fl *flight) error {
 	}
 	fl.w.flight = e.lastID
 	fl.airtime, fl.schedule = airtime, time.Now()
-	e.ledger.add(airtime)
+	e.account(airtime)
 	if fl.w.hasData() {
 		fl.w.dev.busy().until = s.start.Add(s.mod.Airtime(len(fl.phy)))
 	}

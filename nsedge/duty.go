@@ -9,7 +9,7 @@ import (
 )
 
 // ledger accounts the time on air by sub-band, over any hour (EN 300 220-2
-// §4.3.3). It is not durable: after a restart the last hour counts as silent.
+// §4.3.3). What of it outlasts a restart is coarser: see dutystate.go.
 type ledger struct {
 	bands []region.SubBand
 	spent [][]entry // by time
@@ -52,21 +52,29 @@ func (l *ledger) check(s *slot, took time.Duration, ignore bool) (entry, error) 
 		en.band = -1
 		return en, nil
 	}
-	budget := time.Duration(b.Duty * float64(dutyPeriod))
-	l.forget(en.band, s.start)
-	sum := l.total[en.band] + took
-	if sum <= budget {
+	free := l.freeAt(en.band, took, s.start)
+	if !free.After(s.start) {
 		return en, nil
 	}
-	free := s.start
-	for _, old := range l.spent[en.band] {
-		if sum -= old.took; sum <= budget {
-			free = old.start.Add(dutyPeriod)
-			break
-		}
-	}
+	budget := time.Duration(b.Duty * float64(dutyPeriod))
 	return en, fmt.Errorf("%w: sub-band %s (%.3f to %.3f MHz) allows %g %%, %v of %v are used, %v are wanted; free at %s", radio.ErrDutyCycle,
 		b.Name, b.From.MHz(), b.To.MHz(), b.Duty*100, l.total[en.band].Round(time.Millisecond), budget, took.Round(time.Millisecond), free.UTC().Format(time.RFC3339))
+}
+
+// freeAt is the first moment from now on at which the sub-band has room.
+func (l *ledger) freeAt(band int, took time.Duration, now time.Time) time.Time {
+	budget := time.Duration(l.bands[band].Duty * float64(dutyPeriod))
+	l.forget(band, now)
+	sum := l.total[band] + took
+	if sum <= budget {
+		return now
+	}
+	for _, old := range l.spent[band] {
+		if sum -= old.took; sum <= budget {
+			return old.start.Add(dutyPeriod)
+		}
+	}
+	return now.Add(dutyPeriod) // longer than all that an hour allows
 }
 
 // forget drops entries that are more than an hour old.

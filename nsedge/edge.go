@@ -70,6 +70,7 @@ type Edge struct {
 	flights  map[uint64]*flight
 	lastID   uint64
 	ledger   ledger
+	reserved map[*window]struct{} // that have something more important than data to send
 	reserver reserver
 	jobCount int
 	bands    map[string]*region.Region // that devices name
@@ -112,7 +113,7 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 		cfg: cfg, log: cfg.Log, air: air, publish: publish,
 		token: make(chan struct{}, 1), calls: make(chan call), done: make(chan func(), backgroundJobs),
 		byEUI: map[radio.EUI64]*device{}, byAddr: map[DevAddr]*session{},
-		heard: newHeard(), windows: map[PacketHash]*window{}, flights: map[uint64]*flight{},
+		heard: newHeard(), windows: map[PacketHash]*window{}, reserved: map[*window]struct{}{}, flights: map[uint64]*flight{},
 		bands: map[string]*region.Region{}, dwell: plain.Dwell(), dwelling: map[region.Dwell]*region.Region{}, ledger: newLedger(cfg.Region.SubBands()),
 	}
 	if e.log == nil {

@@ -131,6 +131,7 @@ func (e *Edge) beginJoin(r *reception, d *device, nonce uint16) {
 	d.joining = true
 	r.win, d.win = w, w
 	e.windows[w.hash] = w
+	e.reserve(w)
 	e.arm(w, w.slots[0].cutoff)
 }
 

@@ -128,6 +128,9 @@ func (e *Edge) load() error {
 		d.install(joins[d.spec.DevEUI])
 	}
 	err = e.cfg.Store.EachState(func(key [8]byte, value []byte) error {
+		if key == dutyKey {
+			return e.ledger.decode(value, e.cfg.Region.Short())
+		}
 		c, gen, err := decodeState(value)
 		if err != nil {
 			return fmt.Errorf("state of %x: %w", key, err)

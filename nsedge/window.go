@@ -175,6 +175,7 @@ func (e *Edge) open(r *reception, f *dataUp, s *session) {
 	}
 	r.win, d.win = w, w
 	e.windows[w.hash] = w
+	e.reserve(w)
 	e.arm(w, w.slots[0].cutoff)
 	if d.queued != nil && !e.fitsQueued(w) {
 		d.queued = nil
@@ -272,6 +273,7 @@ func (e *Edge) tick(w *window, now time.Time) {
 	default:
 		heap.Remove(&e.timers, w.index)
 		delete(e.windows, w.hash)
+		delete(e.reserved, w)
 		delete(e.flights, w.flight)
 		if w.dev.traffic != nil && w.dev.win == w {
 			w.dev.win = nil

@@ -1,0 +1,91 @@
+package nsedge
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"gatewayd/radio"
+)
+
+// dutyKey is where the journal keeps the duty ledger: no device has DevEUI 0.
+var dutyKey = radio.EUI64{}
+
+// dutyBin is how coarse the ledger is on the disk. A transmission counts from
+// the end of its bin on, that is for too long rather than too short.
+const dutyBin = 5 * time.Minute
+
+const dutyVersion = 1
+
+var errDuty = errors.New("not a duty ledger of a known version")
+
+// encode is the ledger as it is stored: the sum of each bin, by sub-band, with
+// the name of the region that numbers them.
+func (l *ledger) encode(b []byte, region string, now time.Time) []byte {
+	b = append(b, dutyVersion, byte(len(region)))
+	b = append(b, region...)
+	for i := range l.spent {
+		l.forget(i, now)
+		sums := map[int64]time.Duration{}
+		var bins []int64 // in order, as the entries are
+		for _, en := range l.spent[i] {
+			bin := en.start.Unix() / int64(dutyBin/time.Second)
+			if _, known := sums[bin]; !known {
+				bins = append(bins, bin)
+			}
+			sums[bin] += en.took
+		}
+		if len(bins) == 0 {
+			continue
+		}
+		b = binary.AppendUvarint(b, uint64(i))
+		b = binary.AppendUvarint(b, uint64(len(bins)))
+		for _, bin := range bins {
+			b = binary.AppendVarint(b, bin)
+			b = binary.AppendUvarint(b, uint64((sums[bin]+time.Millisecond-1)/time.Millisecond))
+		}
+	}
+	return b
+}
+
+// decode adds what encode stored. The record of another region is no use: its
+// frequencies are others.
+func (l *ledger) decode(raw []byte, region string) error {
+	r := reader{b: raw}
+	version, n := r.byte(), int(r.byte())
+	if r.failed || version != dutyVersion || n > len(r.b) {
+		return fmt.Errorf("%w: %d bytes", errDuty, len(raw))
+	}
+	name := string(r.b[:n])
+	if r.b = r.b[n:]; name != region {
+		return nil
+	}
+	for len(r.b) > 0 && !r.failed {
+		band, bins := int(r.uvarint(uint64(len(l.bands)))), r.uvarint(1000)
+		for range bins {
+			bin, took := r.varint(), r.uvarint(uint64(dutyPeriod/time.Millisecond))
+			if r.failed || band >= len(l.bands) || bin < 0 || bin > 1<<40 {
+				return fmt.Errorf("%w: %d bytes", errDuty, len(raw))
+			}
+			l.add(entry{band: band, start: time.Unix((bin+1)*int64(dutyBin/time.Second), -1), took: time.Duration(took) * time.Millisecond})
+		}
+	}
+	if r.failed {
+		return fmt.Errorf("%w: %d bytes", errDuty, len(raw))
+	}
+	return nil
+}
+
+// account adds a transmission to the ledger, also on the disk: written before
+// it is on the air, so a killed process knows it, and synced within a second.
+func (e *Edge) account(en entry) {
+	if en.band < 0 {
+		return
+	}
+	e.ledger.add(en)
+	e.scratch = e.ledger.encode(e.scratch[:0], e.cfg.Region.Short(), time.Now())
+	if err := e.cfg.Store.Append(dutyKey, e.scratch); err != nil {
+		e.log.Warn("the duty ledger can't be recorded", "err", err)
+	}
+}

@@ -1,0 +1,175 @@
+package nsedge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/brocaar/lorawan"
+
+	"gatewayd/radio"
+)
+
+// Explanation says when a device can be sent something, and why not now.
+type Explanation struct {
+	Device  radio.EUI64
+	Now     time.Time
+	Summary string         // for people
+	Windows []WindowReason // RX1 and RX2 after the last uplink, or RXC
+	Duty    []DutyUse      // of all sub-bands with a limit
+	Asked   []string       // MAC commands that wait for a downlink or an answer
+	Resting []string       // MAC commands that the device refused or did not answer
+}
+
+// WindowReason is one receive window.
+type WindowReason struct {
+	Name     string // "RX1", "RX2", "ClassC"
+	Start    time.Time
+	Deadline time.Time // for an answer
+	Freq     radio.Hertz
+	DataRate int
+	Power    radio.DBm
+	MaxSize  int
+	Why      string    // "" if it can be used
+	FreeAt   time.Time // where waiting helps
+}
+
+// DutyUse is how much of a sub-band's duty cycle is used.
+type DutyUse struct {
+	Band      string
+	From, To  radio.Hertz
+	Used      time.Duration // within the last hour
+	Allowed   time.Duration // within any hour
+	FreeAt    time.Time     // when a frame of ProbeTime may go out
+	ProbeTime time.Duration
+}
+
+// probeFrame is the size of the frame that an explanation is about: 10 bytes
+// for the application.
+const probeFrame = frameOverhead + 10
+
+// Explain tells what stands between a device and its next downlink.
+func (e *Edge) Explain(ctx context.Context, eui radio.EUI64) (x Explanation, err error) {
+	known := false
+	if err := e.do(ctx, func() {
+		var d *device
+		if d, known = e.byEUI[eui]; known {
+			x = e.explanation(d, time.Now())
+		}
+	}); err != nil {
+		return x, fmt.Errorf("explain device %v: %w", eui, err)
+	}
+	if !known {
+		return x, fmt.Errorf("explain device %v: %w", eui, ErrUnknownDevice)
+	}
+	return x, nil
+}
+
+func (e *Edge) explanation(d *device, now time.Time) Explanation {
+	x := Explanation{Device: d.spec.DevEUI, Now: now, Duty: e.dutyUse(now)}
+	s := d.session()
+	if s == nil {
+		x.Summary = "the device has no session: it has to join"
+		return x
+	}
+	if o := s.orders; o != nil {
+		for _, a := range o.open {
+			x.Asked = append(x.Asked, fmt.Sprintf("%s, sent %d times", macTables[false][lorawan.CID(a.CID)].name, a.Tries))
+		}
+		for _, r := range o.refused {
+			x.Resting = append(x.Resting, fmt.Sprintf("%s, until %s", macTables[false][lorawan.CID(r.CID)].name, time.Unix(r.At, 0).Add(orderRest).UTC().Format(time.RFC3339)))
+		}
+	}
+	var w *window
+	if d.traffic != nil {
+		w = d.win
+	}
+	switch {
+	case d.spec.BlockDownlink:
+		x.Summary = "downlinks of the device are blocked: clear block_downlink"
+	case w != nil && w.state < sent:
+		for i := range w.slots {
+			x.Windows = append(x.Windows, e.windowReason(w, &w.slots[i], now))
+		}
+		x.Summary = summary(x.Windows)
+	case d.classC():
+		x.Windows, x.Summary = e.explainRXC(d, now)
+	case w != nil && w.state == sent:
+		x.Summary = "a downlink went out in the windows of the last uplink; the next uplink opens the next ones"
+	default:
+		x.Summary = "a class A device listens only after its uplinks: the next one opens windows"
+	}
+	if d.traffic != nil && d.queued != nil {
+		x.Summary += "; an answer is kept for the next window"
+	}
+	return x
+}
+
+// windowReason looks at one slot of an open window.
+func (e *Edge) windowReason(w *window, s *slot, now time.Time) WindowReason {
+	r := WindowReason{Name: s.name, Start: s.start, Deadline: s.cutoff, Freq: s.freq, DataRate: s.dr, Power: s.power, MaxSize: max(s.size-w.mac, 0)}
+	if s.err != nil {
+		r.Why = s.err.Error()
+		return r
+	}
+	took := s.mod.Airtime(probeFrame)
+	if _, err := e.ledger.check(s, took, e.cfg.IgnoreDutyCycle); err != nil {
+		r.Why, r.FreeAt = err.Error(), e.ledger.freeAt(e.ledger.band(s.freq), took, now)
+	} else if err := e.yield(w, s, took); err != nil {
+		r.Why = err.Error()
+	}
+	if r.Why == "" && !now.Before(s.cutoff) {
+		r.Why = fmt.Sprintf("%v after its deadline", now.Sub(s.cutoff).Round(time.Millisecond))
+	}
+	return r
+}
+
+// explainRXC looks at what a class C device could be sent now.
+func (e *Edge) explainRXC(d *device, now time.Time) ([]WindowReason, string) {
+	w, err := e.openRXC(d, PacketHash{})
+	if err != nil {
+		return nil, err.Error()
+	}
+	d.busy()
+	r := e.windowReason(w, &w.slots[0], now)
+	if turn := e.turnRXC(w, &content{plain: make([]byte, 10)}, now); r.Why == "" && turn.After(now) {
+		r.Why, r.FreeAt = "the device's own windows, another frame to it, or an acknowledgement come first", turn
+	}
+	rs := []WindowReason{r}
+	return rs, summary(rs)
+}
+
+// summary is the first window that can be used, or why none can.
+func summary(rs []WindowReason) (s string) {
+	for _, r := range rs {
+		if r.Why == "" {
+			return fmt.Sprintf("%s at %s can be used, for an answer until %s", r.Name, clockTime(r.Start), clockTime(r.Deadline))
+		}
+		s += fmt.Sprintf("%s: %s. ", r.Name, r.Why)
+	}
+	return s
+}
+
+// dutyUse lists the sub-bands with a limit.
+func (e *Edge) dutyUse(now time.Time) (out []DutyUse) {
+	if e.cfg.IgnoreDutyCycle {
+		return nil
+	}
+	_, dr := e.cfg.Region.RX2()
+	mod, err := e.cfg.Region.Downlink(dr)
+	if err != nil {
+		return nil
+	}
+	took := mod.Airtime(probeFrame)
+	for i, b := range e.ledger.bands {
+		if b.Duty >= 1 {
+			continue
+		}
+		e.ledger.forget(i, now)
+		out = append(out, DutyUse{
+			Band: b.Name, From: b.From, To: b.To, Used: e.ledger.total[i], Allowed: time.Duration(b.Duty * float64(dutyPeriod)),
+			FreeAt: e.ledger.freeAt(i, took, now), ProbeTime: took,
+		})
+	}
+	return out
+}
