@@ -15,6 +15,7 @@
 //	bus.go           SPI frames and their cost             shadow.go  the copy of the registers
 //	receive.go       from receive buffer to Uplink         decode.go  the packets in it
 //	clock.go         the counter, 64 bits of Instants      stamp.go   when a packet really ended
+//	time.go          pulses and their seconds, quality     relation.go  the counter and GPS time
 //	admit.go         what can be sent, and when            transmit.go  from Downlink to Report
 //	modulate.go      a transmission's registers            gains.go   power settings
 //	words.go         units to register words               config.go  what is soldered and wanted

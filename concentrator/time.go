@@ -205,7 +205,7 @@ func (s *session) pulse() (pulse, now ticks, err error) {
 		if err := s.lookAtCounter(); err != nil {
 			return 0, 0, err
 		}
-		now = s.clock.unroll(low, s.clock.project(r.at))
+		now, low = s.clock.ticks, s.clock.trigger(s.clock.ticks) // a little later
 	} else {
 		if err := s.clock.sample(low, r.at); err != nil {
 			return 0, 0, err

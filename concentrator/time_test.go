@@ -322,6 +322,33 @@ func TestTheQualityOfTimeFollowsItsSource(t *testing.T) {
 	}
 }
 
+// The counter tears now and then, also in the frame that has the pulse.
+func TestATornCounterDoesNotMoveTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newSky(t, eu868(t), -3, sx1302sim.PPS{}, nil)
+		k.run()
+		time.Sleep(10 * time.Second)
+		torn := 0
+		for range 200 {
+			time.Sleep(time.Second)
+			// The pulse is read 120 ms after it.
+			time.Sleep(k.offset + k.medium.Elapsed().Truncate(time.Second) + time.Second + 100*time.Millisecond - k.medium.Elapsed())
+			k.chip.Faults().Set(func(m *sx1302sim.Misbehaviour) { m.TornCounter = 1 })
+			time.Sleep(100 * time.Millisecond)
+			k.chip.Faults().Set(func(m *sx1302sim.Misbehaviour) { torn += 1 - m.TornCounter; m.TornCounter = 0 })
+			now := k.medium.Now()
+			at, _ := k.Now()
+			if got, s := k.GPSTime(at); s.Quality != GNSSPulse || (got-k.truth(now)).Abs() > 50*time.Microsecond {
+				t.Fatalf("GPS time %v, want %v; %+v", got, k.truth(now), s)
+			}
+		}
+		if n := k.Stats(); torn < 190 || n.Stalls != 0 || n.PulsesMissed > 5 {
+			t.Errorf("%d torn, %+v", torn, n)
+		}
+		k.stop()
+	})
+}
+
 // A reset may stop the counter: what was known before it does not count.
 func TestARestartForgetsTheRelation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

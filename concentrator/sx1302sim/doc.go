@@ -4,7 +4,7 @@
 // (through [Chip.Serve], [Chip.ServeSX1261] and [Chip.ServeUSB]).
 //
 //	spi.go        frames on the bus, the port       radio.go, sx1250.go, sx125x.go  the radios behind it
-//	registers.go  what a register byte does         counter.go                      the 32 MHz counter and PPS
+//	registers.go  what a register byte does         counter.go, pps.go              the 32 MHz counter, its crystal, pulses per second
 //	mcu.go        program memory, load, start       agc.go, calibration.go, arb.go  what the firmware answers
 //	receive.go    channels, modems, demodulators    fifo.go, packet.go, delay.go    the receive buffer, its packets, their stamps
 //	transmit.go   triggers, states, the way out     modulator.go                    registers back into a frame
@@ -18,7 +18,8 @@
 // time, so a transmission triggered for counter value t is on the air at t
 // minus CounterStart/32 to the microsecond, and the stamp in the receive buffer,
 // corrected as the chip requires, names the end of the frame. A trigger set a
-// tick too late fires 2^32 ticks (134.2 s) later, as on the chip.
+// tick too late fires 2^32 ticks (134.2 s) later, as on the chip. Config.PPM makes
+// the crystal, and with it counter and triggers, fast or slow against the air.
 //
 // # What is strict
 //
@@ -30,7 +31,7 @@
 // # What is not modelled
 //
 // Execution of MCU instructions (the firmware's answers are known, its code
-// isn't run), analogue behaviour (gains, calibration results, crystal drift),
+// isn't run), analogue behaviour (gains, calibration results, crystal drift with temperature),
 // low-level receiver settings (correlator thresholds, timing loops), carrier
 // transmissions on the air, fine timestamp metrics, page register effects, capture RAM.
 //
