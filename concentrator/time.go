@@ -170,9 +170,6 @@ func (s *session) fix(f gnss.Fix) error {
 		n.pulsesRefused.Add(1)
 		return nil
 	}
-	if gps == s.relation.gps {
-		return nil
-	}
 	if !s.relation.sync(pulse, gps) {
 		n.pulsesRefused.Add(1)
 		return nil

@@ -184,6 +184,32 @@ func TestAMessageBelongsToThePulseBeforeIt(t *testing.T) {
 	}
 }
 
+// A new beginning, the first one too, counts from the next pulse that agrees
+// with it.
+func TestANewBeginningCountsFromTheNextGoodPulse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m := modelled(t)
+		gps, step := 1_400_000_000*time.Second, time.Duration(0)
+		for i := range 20 {
+			time.Sleep(time.Second)
+			if i == 10 {
+				step = 100 * time.Microsecond // the receiver's idea of the second jumps
+			}
+			m.latch(m.count() - ticksPerSec/2 + uint32(ticksIn(step)))
+			if err := s.fix(gnss.Fix{At: time.Now(), GPS: gps + time.Duration(i)*time.Second}); err != nil {
+				t.Fatal(err)
+			}
+			want := i >= 3 && i < 12 || i >= 13 // three bad pulses each time, the third is the beginning
+			if got := s.timeState(time.Now()).Quality == GNSSPulse; got != want {
+				t.Errorf("pulse %d: trusted %v", i, got)
+			}
+		}
+		if n := &s.c.stats; n.pulses.Load() != 16 || n.pulsesRefused.Load() != 4 {
+			t.Errorf("%d taken, %d refused", n.pulses.Load(), n.pulsesRefused.Load())
+		}
+	})
+}
+
 // sky is a bench under an open sky: pulses into the chip, messages on a line.
 type sky struct {
 	*testBench
