@@ -52,8 +52,9 @@ func newUSBBench(t *testing.T, cfg Config) *usbBench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		u.port.Close()
-		<-u.stopped
+		if err := errors.Join(u.port.Close(), <-u.stopped); err != nil {
+			t.Error(err)
+		}
 	})
 	return u
 }
@@ -64,7 +65,9 @@ func (u *usbBench) dial() (bridge.Line, error) {
 		return nil, os.ErrNotExist
 	}
 	if u.stopped != nil {
-		<-u.stopped // the one before
+		if err := <-u.stopped; err != nil { // the one before
+			return nil, err
+		}
 	}
 	var far net.Conn
 	u.host, far = net.Pipe()

@@ -66,7 +66,9 @@ simulated medium, which other programs reach by the air protocol.`,
 	return cmd
 }
 
-func runSim(cmd *cobra.Command, std streams, o simOptions) error {
+func runSim(cmd *cobra.Command, std streams, o simOptions) (err error) {
+	var open closers
+	defer func() { err = errors.Join(err, open.close()) }()
 	emulation, err := o.emulation(cmd)
 	if err != nil {
 		return err
@@ -76,23 +78,23 @@ func runSim(cmd *cobra.Command, std streams, o simOptions) error {
 	if err != nil {
 		return err
 	}
-	defer host.close()
+	open.add(host.close)
 	companion, err := o.companion(cmd)
 	if err != nil {
 		return err
 	}
-	defer companion.close()
+	open.add(companion.close)
 	sky, err := o.sky(&emulation)
 	if err != nil {
 		return err
 	}
-	defer sky.close()
+	open.add(sky.close)
 	var medium net.Listener
 	if o.air != "off" {
 		if medium, err = listen("--air", o.air); err != nil {
 			return err
 		}
-		defer medium.Close()
+		open.add(ignoreClosed(medium))
 	}
 	hw, chip, err := board.Emulate(emulation)
 	if err != nil {
