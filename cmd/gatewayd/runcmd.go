@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,8 +87,8 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 	return err
 }
 
-// loadConf reads the packet forwarder's file, if one is configured. The port
-// that it names counts where the configuration names none.
+// loadConf reads the packet forwarder's file, if one is configured. The ports
+// that it names count where the configuration names none.
 func loadConf(cfg *config.Config) (*halconf.Conf, error) {
 	if cfg.Concentrator.Conf == "" {
 		return nil, nil //nolint:nilnil // no file is no fault
@@ -96,8 +97,9 @@ func loadConf(cfg *config.Config) (*halconf.Conf, error) {
 	if err != nil {
 		return nil, config.Faults{{Key: "concentrator.sx130x_conf", Value: strconv.Quote(cfg.Concentrator.Conf), Problem: err.Error()}}
 	}
-	if cfg.Concentrator.SPI == "" && !cfg.Emulated() {
-		cfg.Concentrator.SPI = conf.Port
+	if cc := &cfg.Concentrator; cc.SPI == "" && conf.Port != "" && !cfg.Emulated() {
+		cc.SPI = conf.Port
+		cc.SX1261 = cmp.Or(cc.SX1261, conf.SX1261Port)
 	}
 	return &conf, nil
 }
