@@ -21,6 +21,9 @@
 //	words.go         units to register words               config.go  what is soldered and wanted
 //	companion.go     the SX1261, a command at a time       lbt.go      listen before talk     spectral.go  how loud it is
 //	health.go        is it still alive?                    stats.go   figures
+//	calibrate.go     SX1255/57: image and carrier         i2c.go      a full-duplex board's amplifier
+//	finetime.go      SX1303: nanoseconds after the pulse  cancel.go   withdrawn transmissions
+//	carrier.go       a carrier without modulation         immediate.go  the first instant that is free
 //	place.go         channel plans                         dial.go    SPI over a socket
 //
 // # Time

@@ -1,6 +1,7 @@
 package concentrator
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // healthPeriod is how often the chip is asked whether it still lives; that
-// costs three frames.
+// costs four frames.
 const healthPeriod = 4 * time.Second
 
 // stickyLimit is how many successive equal, abnormal AGC states make a stall.
@@ -18,10 +19,41 @@ const stickyLimit = 2
 // gain change that never ends (field reports on the vendor's library).
 const stalledAGC = 0x14
 
+// The arbiter's debug counters move on a chip that lives, for it finds
+// something in any noise. What they count is not documented, so their
+// standing still says something only after they moved between so many looks.
+const (
+	arbMoves  = 8
+	arbStands = 2 // looks after which it has stalled: 8 s
+)
+
+// arbCounters are the arbiter's debug counters 1 to 15; 0 is its version.
+const arbCounters = 15
+
 // health watches for a chip that answers on the bus but receives no more.
 type health struct {
 	next   time.Time
 	sticky int
+
+	counters []byte // of the arbiter, at the last look
+	moved    int    // looks in a row at which they had moved, up to arbMoves
+	stood    int    // looks since then at which they had not
+}
+
+// arbiterStands compares two samples of the arbiter's debug counters.
+func (h *health) arbiterStands(now []byte) bool {
+	before := h.counters
+	h.counters = bytes.Clone(now)
+	switch {
+	case before == nil:
+	case !bytes.Equal(before, now):
+		h.moved, h.stood = min(h.moved+1, arbMoves), 0
+	case h.moved < arbMoves:
+		h.moved = 0
+	default:
+		h.stood++
+	}
+	return h.stood >= arbStands
 }
 
 // upkeep does what is needed now and then, and nothing otherwise: the
@@ -74,6 +106,13 @@ func (s *session) checkHealth() error {
 	if agcParity || arbParity {
 		return fmt.Errorf("health: %w: program memory damaged (AGC control 0x%02X, status 0x%02X; ARB control 0x%02X, status 0x%02X)",
 			ErrStalled, agc[0], agc[1], arb[0], arb[1])
+	}
+	counters, err := r.read(reg.ARBDebugSts1.Addr(), arbCounters)
+	if err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	if s.health.arbiterStands(counters) {
+		return fmt.Errorf("health: %w: the arbiter's debug counters moved all the time and now stand still (ARB status 0x%02X)", ErrStalled, arb[1])
 	}
 	if agc[1] != stalledAGC {
 		s.health.sticky = 0

@@ -40,3 +40,15 @@ func (m *arb) resume(c *Chip, v byte) {
 
 // ready tells whether packets get a demodulator.
 func (m *arb) ready() bool { return m.running && m.going }
+
+// noiseRate is how often per second noise looks like the beginning of a
+// packet, in the first of the arbiter's debug counters.
+const noiseRate = 20
+
+// count moves the debug counters: an arbiter that lives always finds
+// something in the noise.
+func (m *arb) count(c *Chip) {
+	if m.ready() && !c.faults.active(&c.faults.m.StuckARB) {
+		c.file.set(reg.ARBDebugSts1.Addr(), byte(c.now/(ticksPerSecond/noiseRate)))
+	}
+}

@@ -32,6 +32,7 @@ func (c *Chip) tick() {
 	for i := range c.tx {
 		c.tx[i].advance(c)
 	}
+	c.arb.count(c)
 	if c.file.get(reg.TimestampGPSCtrlGPSEn) == 1 {
 		c.pps = c.lastPPS()
 	}

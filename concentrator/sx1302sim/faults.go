@@ -38,6 +38,7 @@ type Misbehaviour struct {
 	MuteAGC, MuteARB     bool // the MCU doesn't answer and doesn't start
 	ParityAGC, ParityARB bool // the MCU's parity error bit is set
 	StuckAGC             byte // other than 0: the AGC status stays so, and nothing is received (seen in the field: 0x14)
+	StuckARB             bool // the arbiter's debug counters stand still, and nothing is received
 	NoClock              bool // the radios give no clock: counters and MCUs stand still
 
 	RadioErrors [2]uint16 // device errors of SX1250 radios

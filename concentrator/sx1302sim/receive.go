@@ -108,7 +108,7 @@ func (c *Chip) deliver(data []byte, generation int) {
 
 // receives tells whether the chip is set up to receive at all.
 func (c *Chip) receives() bool {
-	return !c.closed && !c.inReset && !c.dead && c.file.get(reg.CommonGenGlobalEn) == 1 && c.clocked() && c.agc.ready() && c.arb.ready() && c.faults.stuckAGC() == 0
+	return !c.closed && !c.inReset && !c.dead && c.file.get(reg.CommonGenGlobalEn) == 1 && c.clocked() && c.agc.ready() && c.arb.ready() && c.faults.stuckAGC() == 0 && !c.faults.active(&c.faults.m.StuckARB)
 }
 
 func (c *Chip) lock(id uint64, s *slot) {
