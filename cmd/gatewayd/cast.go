@@ -21,7 +21,7 @@ import (
 // cast is the virtual devices of the demo: of three, two join, and one is
 // activated by personalisation and sends confirmed uplinks. The second opens
 // its receive window 15 s after an uplink: so late that a person can answer
-// by hand. Their keys and
+// by hand. A fourth, and every fourth after it, is of class C. Their keys and
 // states are kept beside the network's where the state folder was named, so
 // that the demo goes on where it ended.
 type cast struct {
@@ -36,8 +36,9 @@ type member struct {
 	DevEUI radio.EUI64        `json:"dev_eui"`
 	AppEUI radio.EUI64        `json:"app_eui"`
 	AppKey enddevice.Key      `json:"app_key"`
-	ABP    *enddevice.Session `json:"abp,omitempty"`  // nil: it joins
-	Slow   bool               `json:"slow,omitempty"` // opens RX1 patientDelay after an uplink
+	ABP    *enddevice.Session `json:"abp,omitempty"`   // nil: it joins
+	Slow   bool               `json:"slow,omitempty"`  // opens RX1 patientDelay after an uplink
+	Class  string             `json:"class,omitempty"` // "" is A
 	State  *enddevice.State   `json:"state,omitempty"`
 }
 
@@ -74,6 +75,10 @@ func (c *cast) member(i int) (*member, error) {
 	}
 	if err := randomKeys(&m.AppKey); err != nil {
 		return nil, err
+	}
+	if i%4 == 3 {
+		m.Name, m.Class = fmt.Sprintf("lamp-%d", i+1), "C"
+		return m, c.keep(m)
 	}
 	m.Slow = i%3 == 1
 	if i%3 == 2 {
@@ -153,7 +158,7 @@ func (c *cast) register(ctx context.Context, edge *nsedge.Edge) error {
 // device is what is registered.
 func (m *member) device() nsedge.Device {
 	d := nsedge.Device{
-		DevEUI: m.DevEUI, AppEUI: m.AppEUI, Class: "A", Encryption: nsedge.KeysAtNS, Activation: nsedge.OTAA,
+		DevEUI: m.DevEUI, AppEUI: m.AppEUI, Class: m.Class, Version: "1.0.4", Encryption: nsedge.KeysAtNS, Activation: nsedge.OTAA,
 		Tags: []string{"demo", m.Name}, CountersSize: 4, ADR: nsedge.ADR{Mode: "on"},
 	}
 	if m.Slow {
@@ -176,7 +181,7 @@ func (c *cast) runs(m *air.Medium, heard func(radio.EUI64, enddevice.Event), log
 	for i, who := range c.members {
 		d, err := enddevice.New(enddevice.Config{
 			Name: who.Name, DevEUI: who.DevEUI, JoinEUI: who.AppEUI, Region: c.region,
-			AppKey: who.AppKey, ABP: who.ABP, State: who.State,
+			AppKey: who.AppKey, ABP: who.ABP, State: who.State, Class: who.Class,
 			DataRate: c.region.MaxADRDataRate(), Battery: 200,
 			Station:  air.StationConfig{PathLoss: radio.DB(90 + 7*(i%5))},
 			Interval: castInterval, Jitter: castJitter,
