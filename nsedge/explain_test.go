@@ -21,10 +21,10 @@ func (b *bench) explain(n *node) Explanation {
 func TestAJoinAcceptAndAnAcknowledgementGoBeforeData(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		first func(b *bench, n *node)
+		first func(n *node)
 	}{
-		{"acknowledgement", func(b *bench, n *node) { n.send(frame{payload: []byte("c"), confirmed: true}) }},
-		{"join-accept", func(b *bench, n *node) { n.hear(n.joinRequest()) }},
+		{"acknowledgement", func(n *node) { n.send(frame{payload: []byte("c"), confirmed: true}) }},
+		{"join-accept", func(n *node) { n.hear(n.joinRequest()) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			scenario(t, func(b *bench) {
@@ -40,7 +40,7 @@ func TestAJoinAcceptAndAnAcknowledgementGoBeforeData(t *testing.T) {
 				second.send(frame{payload: []byte("x")})
 				req := one[*DownlinkRequest](t, b.take())
 				b.store.putTime = time.Second // the join is not recorded yet
-				c.first(b, first)
+				c.first(first)
 				b.take()
 				x := b.explain(second)
 				if x.Windows[0].Why == "" || !strings.Contains(x.Windows[0].Why, c.name) || x.Windows[1].Why != "" {
