@@ -20,12 +20,14 @@ const (
 // Concentrator is one SX1302/SX1303. Create it with [New], bring it to life
 // with [Concentrator.Run].
 type Concentrator struct {
-	cfg     Config
-	bus     *bus
-	sx1261  *companionBus // nil: there is none
-	stats   counters
-	uplinks chan radio.Uplink
-	reports chan radio.Report
+	cfg    Config
+	bus    *bus
+	sx1261 *companionBus // nil: there is none
+	stats  counters
+
+	thermometer thermometer
+	uplinks     chan radio.Uplink
+	reports     chan radio.Report
 
 	mu      sync.Mutex
 	current *session // nil while nothing runs

@@ -37,11 +37,12 @@ type Config struct {
 	Reset     func(context.Context) error
 	HoldReset func() error
 
-	// I2C is the board's second bus: on full-duplex boards it sets the gain of
-	// the transmit amplifier. Nil means none.
+	// I2C is the board's second bus, with its thermometer and, on full-duplex
+	// boards, the gain of the transmit amplifier. Nil means none.
 	I2C i2c.Bus
 	// Temperature of the board in degrees Celsius for the RSSI correction; it
-	// must not block. Nil, or an error, means 25.
+	// must not block. Nil means the thermometer on I2C; an error, or none
+	// there, means 25.
 	Temperature func() (float64, error)
 
 	// Fixes name the seconds of the pulses that the chip gets (gnss.Receiver

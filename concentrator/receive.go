@@ -171,7 +171,8 @@ func (s *session) uplink(p packet) radio.Uplink {
 	ch := c.chain(p.chain)
 	r := c.Radios[ch.Radio]
 	at := s.clock.stamp(p.stamp).instant() + radio.Instant(c.stampCorrection(p))
-	correction := float64(r.RSSIOffset) + temperatureOffset(r.RSSITemperature, s.celsius())
+	celsius, _ := s.c.temperature()
+	correction := float64(r.RSSIOffset) + temperatureOffset(r.RSSITemperature, celsius)
 	u := radio.Uplink{
 		Gateway: s.drv.eui, Payload: p.payload, CRC: p.crcState(),
 		At: at, Time: s.clock.host(ticksOf(at)).Round(0), Tmst: uint32(at),
@@ -192,15 +193,6 @@ func (s *session) uplink(p packet) radio.Uplink {
 	u.RSSI = radio.DBm(float64(p.rssi) + correction)
 	u.SignalRSSI = radio.DBm(float64(p.signal) + correction)
 	return u
-}
-
-func (s *session) celsius() float64 {
-	if s.c.cfg.Temperature != nil {
-		if t, err := s.c.cfg.Temperature(); err == nil {
-			return t
-		}
-	}
-	return defaultCelsius
 }
 
 // chain returns the channel of a receive chain.

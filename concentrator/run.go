@@ -87,6 +87,11 @@ func (c *Concentrator) Run(ctx context.Context) (err error) {
 	c.stats.startFrames.Store(frames)
 	c.stats.startBytes.Store(octets)
 	c.receiving(s)
+	if c.cfg.I2C != nil && c.cfg.Temperature == nil {
+		watching, stop := context.WithCancel(ctx)
+		defer stop()
+		go c.thermometer.watch(watching, c.cfg.I2C, c.cfg.Log)
+	}
 	return s.loop(ctx)
 }
 

@@ -16,27 +16,31 @@ type Stats struct {
 	Retries       uint64 // transfers that failed and were repeated
 	Failures      uint64 // transfers that failed
 
-	Packets       uint64 // handed up
-	CRCBad        uint64 // of these, with a bad payload CRC
-	Dropped       uint64 // good, but nobody took them from Uplinks in time
-	Duplicates    uint64 // second demodulations of the same packet
-	BadChecksum   uint64 // damaged in the receive buffer
-	Mismatch      uint64 // payload CRC wrong though the chip says good
-	Invalid       uint64 // impossible channel, modem or rate
-	Truncated     uint64
-	Skipped       uint64 // bytes between packets
-	Overflows     uint64 // receive buffer found full
-	FIFOErrors    uint64 // failed reads of it
-	CounterReads  uint64
-	Sent          uint64 // transmissions that were on the air
-	TooLate       uint64 // accepted transmissions that could not be armed in time
-	ChannelBusy   uint64 // accepted transmissions that listen before talk held back
-	TXFailed      uint64 // accepted transmissions that failed for another reason
-	Refused       uint64 // Schedule calls refused
-	LostReports   uint64 // nobody took them from Reports
-	Stalls        uint64 // runs that ended with ErrStalled or ErrCounter
-	Broken        uint64 // runs that ended with another error
-	BusOverhead   time.Duration
+	Packets      uint64 // handed up
+	CRCBad       uint64 // of these, with a bad payload CRC
+	Dropped      uint64 // good, but nobody took them from Uplinks in time
+	Duplicates   uint64 // second demodulations of the same packet
+	BadChecksum  uint64 // damaged in the receive buffer
+	Mismatch     uint64 // payload CRC wrong though the chip says good
+	Invalid      uint64 // impossible channel, modem or rate
+	Truncated    uint64
+	Skipped      uint64 // bytes between packets
+	Overflows    uint64 // receive buffer found full
+	FIFOErrors   uint64 // failed reads of it
+	CounterReads uint64
+	Sent         uint64 // transmissions that were on the air
+	TooLate      uint64 // accepted transmissions that could not be armed in time
+	ChannelBusy  uint64 // accepted transmissions that listen before talk held back
+	TXFailed     uint64 // accepted transmissions that failed for another reason
+	Refused      uint64 // Schedule calls refused
+	LostReports  uint64 // nobody took them from Reports
+	Stalls       uint64 // runs that ended with ErrStalled or ErrCounter
+	Broken       uint64 // runs that ended with another error
+	BusOverhead  time.Duration
+
+	Celsius        float64 // that RSSI is corrected for
+	CelsiusAssumed bool    // there is no reading
+
 	WorstLateness time.Duration // of the loop, beyond a planned moment
 
 	Pulses        uint64 // pulses of the satellite receiver that tie the counter to GPS time
@@ -60,6 +64,7 @@ type counters struct {
 // Stats returns a snapshot; it may be called from any goroutine.
 func (c *Concentrator) Stats() Stats {
 	n, b := &c.stats, c.bus
+	celsius, known := c.temperature()
 	return Stats{
 		Starts: n.starts.Load(), StartTime: time.Duration(n.startNS.Load()),
 		StartFrames: n.startFrames.Load(), StartBytes: n.startBytes.Load(), Polls: n.polls.Load(),
@@ -70,6 +75,7 @@ func (c *Concentrator) Stats() Stats {
 		Overflows: n.overflows.Load(), FIFOErrors: n.fifoErrors.Load(), CounterReads: n.counterReads.Load(),
 		Sent: n.sent.Load(), TooLate: n.tooLate.Load(), ChannelBusy: n.busy.Load(), TXFailed: n.txFailed.Load(), Refused: n.refused.Load(),
 		LostReports: n.lostReports.Load(), Stalls: n.stalls.Load(), Broken: n.broken.Load(),
+		Celsius: celsius, CelsiusAssumed: !known,
 		BusOverhead: time.Duration(b.overhead.Load()), WorstLateness: time.Duration(n.worstLateNS.Load()),
 		Pulses: n.pulses.Load(), PulsesRefused: n.pulsesRefused.Load(), PulsesMissed: n.pulsesMissed.Load(),
 		Time: c.Time(),
