@@ -65,6 +65,12 @@ func setDeviceField(d *nsedge.Device, body fields, name string) (err error) {
 		err = setNumber(&d.CounterDown, body, name, 0, math.MaxUint32)
 	case "strict_counter":
 		err = setBool(&d.StrictCounter, body, name)
+	case "policy":
+		err = setWord(&d.Policy, body, name, nsedge.PolicyStrict, nsedge.PolicyRelaxed, nsedge.PolicyLab)
+	case "lorawan_version":
+		err = setWord(&d.Version, body, name, "1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4")
+	case "mac":
+		err = setMAC(d, body, name)
 	case "block_uplink":
 		err = setBool(&d.BlockUplink, body, name)
 	case "block_downlink":
@@ -137,6 +143,21 @@ func patchADR(a *nsedge.ADR, o fields) error {
 			return err
 		}
 		*into = &v
+	}
+	return nil
+}
+
+// setMAC: auto lets the network set the device's radio up.
+func setMAC(d *nsedge.Device, o fields, name string) error {
+	word := "auto"
+	if d.MAC != "" {
+		word = d.MAC
+	}
+	if err := setWord(&word, o, name, "auto", nsedge.MACHandsOff); err != nil {
+		return err
+	}
+	if d.MAC = word; word == "auto" {
+		d.MAC = ""
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package dataapi
 
 import (
+	"cmp"
 	"encoding/hex"
 
 	"gatewayd/nsedge"
@@ -29,6 +30,9 @@ type deviceView struct {
 	CounterUp     uint32 `json:"counter_up"`
 	CounterDown   uint32 `json:"counter_down"`
 	StrictCounter bool   `json:"strict_counter"`
+	Policy        string `json:"policy"`          // strict, relaxed, lab
+	Version       string `json:"lorawan_version"` // 1.0.0 to 1.0.4
+	MAC           string `json:"mac"`             // auto, hands-off
 
 	ADR           adrView       `json:"adr"`
 	RX1           rx1View       `json:"rx1"`
@@ -69,6 +73,7 @@ func viewDevice(d *nsedge.Device, org string, secrets bool) deviceView {
 		DevEUI: d.DevEUI, AppEUI: d.AppEUI, Tags: d.Tags, Activation: string(d.Activation), Encryption: string(d.Encryption),
 		Class: d.Class, Band: d.Band, Org: org,
 		CountersSize: d.CountersSize, CounterUp: d.CounterUp, CounterDown: d.CounterDown, StrictCounter: d.StrictCounter,
+		Policy: string(d.Policy), Version: d.Version, MAC: cmp.Or(d.MAC, "auto"),
 		ADR:         adrView{d.ADR.Mode, d.ADR.Mode != "off", d.ADR.DataRate, d.ADR.TXPower},
 		RX1:         rx1View{d.RX1Delay},
 		RX2:         rx2View{d.RX2Force},
