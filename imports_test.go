@@ -47,7 +47,8 @@ func rules() map[string]rule {
 		"nsedge/store":           {ours: []string{"radio"}, theirs: []string{"go.etcd.io/bbolt/..."}},
 		"nsedge/region":          {ours: []string{"radio"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
 		"nsedge/enddevice":       {ours: []string{"radio", "radio/air", "nsedge/region"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
-		"dataapi":                {ours: []string{"nsedge", "radio"}, theirs: []string{"..."}},
+		"dataapi":                {ours: []string{"nsedge", "radio", "dataapi/devicefile"}, theirs: []string{"..."}},
+		"dataapi/devicefile":     {},
 	}
 }
 

@@ -77,6 +77,8 @@ func setDeviceField(d *nsedge.Device, body fields, name string) (err error) {
 		err = setBool(&d.BlockDownlink, body, name)
 	case "adr", "rx1", "rx2", "geolocation":
 		err = setDeviceObject(d, body, name)
+	default:
+		err = setRadioField(d, body, name)
 	}
 	return err
 }
@@ -90,9 +92,15 @@ func setDeviceObject(d *nsedge.Device, body fields, name string) error {
 	case "adr":
 		return patchADR(&d.ADR, o)
 	case "rx1":
-		return setNumber(&d.RX1Delay, o, "delay", 0, 15)
+		if err := setNumber(&d.RX1Delay, o, "delay", 0, 15); err != nil {
+			return err
+		}
+		return setWindows(d, o, name)
 	case "rx2":
-		return setBool(&d.RX2Force, o, "force")
+		if err := setBool(&d.RX2Force, o, "force"); err != nil {
+			return err
+		}
+		return setWindows(d, o, name)
 	}
 	p := nsedge.Position{}
 	if d.Geolocation != nil {

@@ -43,6 +43,8 @@ type deviceView struct {
 
 	LastActivity *int64 `json:"last_activity"`
 	LastJoin     *int64 `json:"last_join"`
+
+	radioView
 }
 
 type adrView struct {
@@ -54,11 +56,14 @@ type adrView struct {
 
 // rx1View: a delay of 0 is the region's.
 type rx1View struct {
-	Delay int `json:"delay"`
+	Delay  int  `json:"delay"`
+	Offset *int `json:"offset,omitempty"`
 }
 
 type rx2View struct {
-	Force bool `json:"force"`
+	Force    bool   `json:"force"`
+	DataRate *int   `json:"datarate,omitempty"`
+	Freq     uint32 `json:"freq,omitempty"` // Hz
 }
 
 type positionView struct {
@@ -75,10 +80,11 @@ func viewDevice(d *nsedge.Device, org string, secrets bool) deviceView {
 		CountersSize: d.CountersSize, CounterUp: d.CounterUp, CounterDown: d.CounterDown, StrictCounter: d.StrictCounter,
 		Policy: string(d.Policy), Version: d.Version, MAC: cmp.Or(d.MAC, "auto"),
 		ADR:         adrView{d.ADR.Mode, d.ADR.Mode != "off", d.ADR.DataRate, d.ADR.TXPower},
-		RX1:         rx1View{d.RX1Delay},
-		RX2:         rx2View{d.RX2Force},
+		RX1:         rx1View{d.RX1Delay, d.RX1Offset},
+		RX2:         rx2View{d.RX2Force, d.RX2DataRate, uint32(d.RX2Freq)},
 		BlockUplink: d.BlockUplink, BlockDownlink: d.BlockDownlink,
 		LastActivity: unixOrNull(d.LastActivity), LastJoin: unixOrNull(d.LastJoin),
+		radioView: viewRadio(d),
 	}
 	if v.Tags == nil {
 		v.Tags = []string{}

@@ -108,16 +108,11 @@ func (s *Server) createDevice(c *call) (reply, error) {
 	if !body.given("dev_eui") {
 		return reply{}, missingField("dev_eui", "16 hex digits are wanted")
 	}
-	d := nsedge.Device{Encryption: nsedge.KeysAtNS, Class: "A", CountersSize: 4, ADR: nsedge.ADR{Mode: "on"}, Org: s.cfg.Org}
+	d := newDevice(s.cfg.Org)
 	if err := patchDevice(&d, body); err != nil {
 		return reply{}, err
 	}
-	if d.Activation == "" {
-		d.Activation = nsedge.OTAA
-		if d.NwkSKey != nil && d.AppKey == nil {
-			d.Activation = nsedge.ABP
-		}
-	}
+	chooseActivation(&d)
 	if err := edge.CreateDevice(c.Context(), d); err != nil {
 		return reply{}, err
 	}
@@ -126,6 +121,22 @@ func (s *Server) createDevice(c *call) (reply, error) {
 		return reply{}, err
 	}
 	return s.deviceReply(c, http.StatusCreated, &made), nil
+}
+
+// newDevice has the defaults of the API.
+func newDevice(org string) nsedge.Device {
+	return nsedge.Device{Encryption: nsedge.KeysAtNS, Class: "A", CountersSize: 4, ADR: nsedge.ADR{Mode: "on"}, Org: org}
+}
+
+// chooseActivation goes by the keys where the client did not say.
+func chooseActivation(d *nsedge.Device) {
+	if d.Activation != "" {
+		return
+	}
+	d.Activation = nsedge.OTAA
+	if d.NwkSKey != nil && d.AppKey == nil {
+		d.Activation = nsedge.ABP
+	}
 }
 
 func (s *Server) getDevice(c *call) (reply, error) {

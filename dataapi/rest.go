@@ -22,6 +22,7 @@ type call struct {
 	w     http.ResponseWriter // for headers
 	query parameters
 	key   *Key
+	file  io.ReadCloser // the body without the bound of the others: for imports
 }
 
 // reply is what a handler answers; the body of 204 is nil.
@@ -42,6 +43,7 @@ func (s *Server) routes() http.Handler {
 	list, one := s.deviceList(), s.deviceOne()
 	s.resource(mux, "/api/"+apiVersion+"/devices", "devices", list)
 	s.resource(mux, "/api/"+apiVersion+"/devices/{id}", "devices", one)
+	s.transferRoutes(mux)
 	for _, alias := range []string{"/devices", "/api/devices"} {
 		s.resource(mux, alias, "devices", always200(list))
 		s.resource(mux, alias+"/{id}", "devices", always200(one))
@@ -127,9 +129,12 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, name string, han
 		}
 		return p.Status
 	}
-	if rep.body == nil {
+	switch body := rep.body.(type) {
+	case nil:
 		w.WriteHeader(rep.status)
-	} else {
+	case stream:
+		body.send(w, rep.status)
+	default:
 		writeJSON(w, rep.status, rep.body)
 	}
 	s.auditChange(r, keyID, rep.status)
@@ -139,7 +144,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, name string, han
 // dispatch authorises a request and lets the handler answer it. It also tells
 // by which key that was.
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, name string, handle func(*call) (reply, error)) (rep reply, keyID string, err error) {
-	c := &call{Request: r, w: w, query: parseParameters(r.URL.RawQuery)}
+	c := &call{Request: r, w: w, query: parseParameters(r.URL.RawQuery), file: r.Body}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if name == public {
 		if crossSite(r) && !s.allowedOrigin(r.Header.Get("Origin")) {

@@ -126,28 +126,34 @@ func (e *Edge) UpdateDevice(ctx context.Context, eui radio.EUI64, change func(*D
 	if !known {
 		return before, fmt.Errorf("update device %v: %w", eui, ErrUnknownDevice)
 	}
-	after := before.clone()
-	if err := change(&after); err != nil {
+	after, gen, renew, err := e.revise(&before, &reg, gen, mark, change)
+	if err != nil {
 		return before, err
-	}
-	if after.DevEUI != eui {
-		return before, invalid("dev_eui", "it can't be changed: create another device")
-	}
-	policyAfter(&before, &after)
-	if err := e.normalise(&after); err != nil {
-		return before, err
-	}
-	renew := sessionDiffers(&before, &after)
-	if renew {
-		if err := keepCounterDown(&before, &after, mark); err != nil {
-			return before, err
-		}
-		gen = nextSpecGen(gen)
-	} else {
-		after.DevAddr, after.NwkSKey, after.AppSKey = reg.DevAddr, reg.NwkSKey, reg.AppSKey
-		after.CounterUp, after.CounterDown = reg.CounterUp, reg.CounterDown
 	}
 	return e.replace(ctx, &after, gen, renew)
+}
+
+// revise applies a change to a device, shown as before and registered as reg.
+// It tells the generation and whether a new session begins. mark is where the
+// reserved downlink counters end.
+func (e *Edge) revise(before, reg *Device, gen byte, mark uint32, change func(*Device) error) (after Device, _ byte, renew bool, _ error) {
+	after = before.clone()
+	if err := change(&after); err != nil {
+		return after, gen, false, err
+	}
+	if after.DevEUI != before.DevEUI {
+		return after, gen, false, invalid("dev_eui", "it can't be changed: create another device")
+	}
+	policyAfter(before, &after)
+	if err := e.normalise(&after); err != nil {
+		return after, gen, false, err
+	}
+	if sessionDiffers(before, &after) {
+		return after, nextSpecGen(gen), true, keepCounterDown(before, &after, mark)
+	}
+	after.DevAddr, after.NwkSKey, after.AppSKey = reg.DevAddr, reg.NwkSKey, reg.AppSKey
+	after.CounterUp, after.CounterDown = reg.CounterUp, reg.CounterDown
+	return after, gen, false, nil
 }
 
 // replace makes a changed device durable, then known.
@@ -167,22 +173,27 @@ func (e *Edge) replace(ctx context.Context, d *Device, gen byte, renew bool) (sh
 		return *d, fmt.Errorf("update device %v: %w", d.DevEUI, err)
 	}
 	err = e.do(context.WithoutCancel(ctx), func() {
-		dev := e.byEUI[d.DevEUI]
-		dev.spec, dev.specGen = d, gen
-		if renew {
-			e.dropSessions(dev)
-			if dev.active = dev.specSession(); dev.active != nil {
-				e.link(dev.active)
-			}
-		} else if s := dev.session(); s != nil {
-			if d.Activation == ABP && d.handsOff() {
-				s.RXDelay = uint8(d.RX1Delay) // what the device has by itself
-			}
-			e.review(s, time.Now())
-		}
-		shown = e.snapshot(dev)
+		shown = e.snapshot(e.swap(d, gen, renew))
 	})
 	return shown, err
+}
+
+// swap makes a changed device known; renew ends its sessions.
+func (e *Edge) swap(d *Device, gen byte, renew bool) *device {
+	dev := e.byEUI[d.DevEUI]
+	dev.spec, dev.specGen = d, gen
+	if renew {
+		e.dropSessions(dev)
+		if dev.active = dev.specSession(); dev.active != nil {
+			e.link(dev.active)
+		}
+	} else if s := dev.session(); s != nil {
+		if d.Activation == ABP && d.handsOff() {
+			s.RXDelay = uint8(d.RX1Delay) // what the device has by itself
+		}
+		e.review(s, time.Now())
+	}
+	return dev
 }
 
 // keepRadio records what a personalised device uses now, before that can't be

@@ -20,6 +20,9 @@ const adminSocket = "admin.sock"
 // adminTimeout bounds reading a request's header and answering it.
 const adminTimeout = 30 * time.Second
 
+// transferTimeout bounds an import, an export or a backup.
+const transferTimeout = 10 * time.Minute
+
 // listenAdmin makes the admin socket in dir, in place of one that a killed
 // daemon left behind. The caller holds the store's lock, so that no other
 // daemon uses the folder.

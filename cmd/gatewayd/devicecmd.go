@@ -16,7 +16,8 @@ import (
 
 func newDevice(std streams) *cobra.Command {
 	return newGroup("device", "Manage devices",
-		newDeviceAdd(std), newDeviceSet(std), newDeviceList(std), newDeviceShow(std), newDeviceRemove(std))
+		newDeviceAdd(std), newDeviceSet(std), newDeviceList(std), newDeviceShow(std), newDeviceRemove(std),
+		newDeviceImport(std), newDeviceExport(std), newDeviceUndo(std))
 }
 
 // deviceFields is the part of the help that add and set share.
