@@ -17,6 +17,7 @@ import (
 const (
 	usbChunk    = 64                     // it takes what comes in packets of USB
 	usbForget   = 100 * time.Millisecond // silence after which half a request is forgotten
+	usbLooks    = 5                      // in this time: a host that was stalled is no silent one
 	usbBusy     = 4 * time.Millisecond   // it waits for the SX1261
 	usbPatience = time.Second            // for the host to take an answer; ours, it waits for 10 ms
 )
@@ -83,16 +84,22 @@ func (m *usbMCU) restart() {
 // run is its life: read, and answer what is complete.
 func (m *usbMCU) run() error {
 	var chunk [usbChunk]byte
-	for {
+	for looks := 0; ; {
 		var end time.Time
 		if len(m.pending) > 0 {
-			end = time.Now().Add(usbForget)
+			end = time.Now().Add(usbForget / usbLooks)
 		}
 		if err := m.line.SetReadDeadline(end); err != nil {
 			return ended(err)
 		}
 		n, err := m.line.Read(chunk[:])
+		if looks++; n > 0 {
+			looks = 0
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if looks < usbLooks {
+				continue
+			}
 			m.log.Warn("USB request forgotten: it is not complete", "bytes", len(m.pending))
 			m.pending = m.pending[:0]
 			continue
