@@ -32,8 +32,9 @@ const arbCounters = 15
 
 // health watches for a chip that answers on the bus but receives no more.
 type health struct {
-	next   time.Time
-	sticky int
+	next    time.Time
+	arbiter bool // the next look is at its counters: they take turns, to hold the bus for shorter
+	sticky  int
 
 	counters []byte // of the arbiter, at the last look
 	moved    int    // looks in a row at which they had moved, up to arbMoves
@@ -76,8 +77,23 @@ func (s *session) upkeep(now time.Time) error {
 	if now.Before(s.health.next) {
 		return nil
 	}
-	s.health.next = now.Add(healthPeriod)
-	return s.checkHealth()
+	s.health.next = now.Add(healthPeriod / 2)
+	if s.health.arbiter = !s.health.arbiter; s.health.arbiter {
+		return s.checkHealth()
+	}
+	return s.checkArbiter()
+}
+
+// checkArbiter looks at the arbiter's debug counters.
+func (s *session) checkArbiter() error {
+	counters, err := s.drv.regs.read(reg.ARBDebugSts1.Addr(), arbCounters)
+	if err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	if s.health.arbiterStands(counters) {
+		return fmt.Errorf("health: %w: the arbiter's debug counters moved all the time and now stand still", ErrStalled)
+	}
+	return nil
 }
 
 // checkHealth reads the enables and version (a chip that lost power has them
@@ -106,13 +122,6 @@ func (s *session) checkHealth() error {
 	if agcParity || arbParity {
 		return fmt.Errorf("health: %w: program memory damaged (AGC control 0x%02X, status 0x%02X; ARB control 0x%02X, status 0x%02X)",
 			ErrStalled, agc[0], agc[1], arb[0], arb[1])
-	}
-	counters, err := r.read(reg.ARBDebugSts1.Addr(), arbCounters)
-	if err != nil {
-		return fmt.Errorf("health: %w", err)
-	}
-	if s.health.arbiterStands(counters) {
-		return fmt.Errorf("health: %w: the arbiter's debug counters moved all the time and now stand still (ARB status 0x%02X)", ErrStalled, arb[1])
 	}
 	if agc[1] != stalledAGC {
 		s.health.sticky = 0
