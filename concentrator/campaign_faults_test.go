@@ -264,8 +264,13 @@ func tornReads(t *testing.T, dim *dimension, where reg.Addr, tears []tear) {
 						c.t.Errorf("%s, round %d: on the air %d times, %+v", name, i, c.airtimes(d), r)
 					}
 					for range together {
-						if u := <-c.Uplinks(); u.At != end+1_000_000 || u.CRC != radio.GoodCRC {
-							c.t.Errorf("%s, round %d: stamped %d µs off", name, i, u.At-end-1_000_000)
+						select {
+						case u := <-c.Uplinks():
+							if u.At != end+1_000_000 || u.CRC != radio.GoodCRC {
+								c.t.Errorf("%s, round %d: stamped %d µs off", name, i, u.At-end-1_000_000)
+							}
+						case <-time.After(time.Second):
+							c.t.Fatalf("%s, round %d: a packet is missing", name, i)
 						}
 					}
 				}

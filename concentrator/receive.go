@@ -15,7 +15,7 @@ const (
 	fifoBurst = 256
 	// patience is how many empty looks the beginning of a packet may wait for
 	// its rest.
-	patience = 2
+	patience = 4
 	// fifoErrorBudget is how many reads may fail in a row.
 	fifoErrorBudget = 3
 	// twinTicks is how near the two demodulations of one packet are: 24 µs.
@@ -33,14 +33,17 @@ func (s *session) poll() (busy bool, err error) {
 	if n == 0 {
 		return false, s.settle()
 	}
-	// The count is two bytes that can tear; and it may have grown. The smaller
-	// of two readings is there for sure, the rest is found next time.
-	again, err := s.waiting()
-	if err != nil {
-		return false, err
-	}
-	if n = min(n, again); n == 0 {
-		return true, nil
+	// The count is two bytes that can tear while it grows. With a high byte
+	// of 0 it is never too large; else the smaller of two readings is there for
+	// sure, and the rest is found next time.
+	if n > 0xFF {
+		again, err := s.waiting()
+		if err != nil {
+			return false, err
+		}
+		if n = min(n, again); n == 0 {
+			return true, nil
+		}
 	}
 	if n >= reg.RXFIFOSize {
 		s.c.stats.overflows.Add(1)
