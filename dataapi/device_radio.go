@@ -8,31 +8,20 @@ import (
 	"gatewayd/radio"
 )
 
-// radioView is what a device is asked for by MAC commands, and how the edge
-// takes its counters. Fields without a value are left out.
+// radioView is what a device is asked for by MAC commands; what is not asked
+// for is left out.
 type radioView struct {
-	Version          string                   `json:"version,omitempty"`
-	Policy           string                   `json:"policy,omitempty"`
-	MAC              string                   `json:"mac,omitempty"`
 	MaxDutyCycle     *int                     `json:"max_duty_cycle,omitempty"`
 	DownlinkChannels []nsedge.DownlinkChannel `json:"downlink_channels,omitempty"`
 }
 
 func viewRadio(d *nsedge.Device) radioView {
-	return radioView{d.Version, string(d.Policy), d.MAC, d.MaxDutyCycle, d.DownlinkChannels}
+	return radioView{d.MaxDutyCycle, d.DownlinkChannels}
 }
 
 // setRadioField sets a field of radioView; others are left alone.
 func setRadioField(d *nsedge.Device, body fields, name string) (err error) {
 	switch name {
-	case "version":
-		d.Version, err = textOrNumber(body, name)
-	case "policy":
-		if err = setWord(&d.Policy, body, name, nsedge.PolicyStrict, nsedge.PolicyRelaxed, nsedge.PolicyLab); err == nil {
-			d.StrictCounter = d.Policy == nsedge.PolicyStrict
-		}
-	case "mac":
-		d.MAC, err = body.text(name)
 	case "max_duty_cycle":
 		err = setOptional(&d.MaxDutyCycle, body, name, 15)
 	case "downlink_channels":

@@ -104,7 +104,7 @@ func chirpStackFields(flat map[string]string, tags []string) (Fields, error) {
 	} else if flat["supportsclassc"] == "true" {
 		f.word("dev_class", "C")
 	}
-	f.word("version", macVersion(strings.TrimPrefix(flat["macversion"], "LORAWAN_")))
+	f.word("lorawan_version", macVersion(strings.TrimPrefix(flat["macversion"], "LORAWAN_")))
 	if flat["skipfcntcheck"] == "true" {
 		f.word("policy", "lab")
 	}

@@ -17,7 +17,7 @@ import (
 // the fields of the device object, a.b for a field in an object.
 func Columns() []string {
 	return []string{
-		"dev_eui", "app_eui", "activation", "encryption", "dev_class", "version", "policy", "band", "tags",
+		"dev_eui", "app_eui", "activation", "encryption", "dev_class", "lorawan_version", "policy", "band", "tags",
 		"app_key", "nwk_key", "dev_addr", "nwkskey", "appskey",
 		"counters_size", "counter_up", "counter_down", "strict_counter",
 		"adr.mode", "adr.datarate", "adr.tx_power", "rx1.delay", "rx1.offset", "rx2.force", "rx2.datarate", "rx2.freq",
@@ -91,7 +91,10 @@ func headerFormat(header []string) Format {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(header, func(h string) bool { return slices.Contains(names, h) })
 	}
+	ours := func(h string) bool { return slices.Contains(Columns(), h) || slices.Contains(alsoColumns, h) }
 	switch {
+	case !slices.ContainsFunc(header, func(h string) bool { return !ours(h) }):
+		return CSV
 	case has("frequency_plan_id", "lorawan_version", "lorawan_phy_version", "brand_id", "band_id", "f_nwk_s_int_key", "app_s_key", "supports_class_c", "supports_32_bit_f_cnt"):
 		return TTS
 	case slices.ContainsFunc(header, func(h string) bool {

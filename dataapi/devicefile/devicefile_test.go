@@ -56,12 +56,12 @@ func TestEachFormatIsReadForWhatItIs(t *testing.T) {
 			"root_keys":{"app_key":{"key":"` + key + `"}},"mac_settings":{"rx1_delay":{"value":"RX_DELAY_5"},"supports_32_bit_f_cnt":{"value":false}},
 			"session":{"dev_addr":"01020304","keys":{"f_nwk_s_int_key":{"key":"` + nwk + `"},"app_s_key":{"key":"` + key + `"}},"last_f_cnt_up":11,"last_n_f_cnt_down":4,"last_a_f_cnt_down":6}}
 			{"ids":{"dev_eui":"02"},"root_keys":{"app_key":{"encrypted_key":"AA=="}}}`, TTS,
-			[]string{`{"app_eui":"0102030405060708","app_key":"` + key + `","appskey":"` + key + `","counter_down":"7","counter_up":"12","counters_size":"2","dev_addr":"01020304","dev_class":"C","dev_eui":"0102030405060708","nwkskey":"` + nwk + `","rx1":{"delay":"5"},"tags":["name=My Device"],"version":"1.0.2"}`,
+			[]string{`{"app_eui":"0102030405060708","app_key":"` + key + `","appskey":"` + key + `","counter_down":"7","counter_up":"12","counters_size":"2","dev_addr":"01020304","dev_class":"C","dev_eui":"0102030405060708","lorawan_version":"1.0.2","nwkskey":"` + nwk + `","rx1":{"delay":"5"},"tags":["name=My Device"]}`,
 				`! device 2 root_keys.app_key: it is wrapped (encrypted_key): export the keys in clear`}},
 		{"The Things Stack's CSV", "id;dev_eui;join_eui;name;frequency_plan_id;lorawan_version;app_key;rx1_delay;dev_addr;app_s_key;f_nwk_s_int_key;last_f_cnt_up\n" +
 			"one;01;02;Device 1;EU_863_870_TTN;MAC_V1_0_4;" + key + ";RX_DELAY_5;01020304;" + key + ";" + nwk + ";12\n" +
 			"two;02;02;;EU_863_870_TTN;MAC_V1_1;;;01020304;;;many\n", TTS,
-			[]string{`{"app_eui":"02","app_key":"` + key + `","appskey":"` + key + `","counter_down":"1","counter_up":"13","dev_addr":"01020304","dev_eui":"01","nwkskey":"` + nwk + `","rx1":{"delay":"5"},"tags":["name=Device 1"],"version":"1.0.4"}`,
+			[]string{`{"app_eui":"02","app_key":"` + key + `","appskey":"` + key + `","counter_down":"1","counter_up":"13","dev_addr":"01020304","dev_eui":"01","lorawan_version":"1.0.4","nwkskey":"` + nwk + `","rx1":{"delay":"5"},"tags":["name=Device 1"]}`,
 				`! line 3 last_f_cnt_up: "many" is not a whole number from 0 to 4294967295`}},
 	} {
 		for _, f := range []Format{Auto, c.format} {

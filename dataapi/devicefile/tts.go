@@ -131,7 +131,7 @@ func ttsFields(d *ttsDevice, err error) (Fields, error) {
 	f.word("dev_eui", d.IDs.DevEUI)
 	f.word("app_eui", d.IDs.JoinEUI)
 	version := macVersion(strings.TrimPrefix(strings.TrimPrefix(d.Version, "MAC_"), "V"))
-	f.word("version", version)
+	f.word("lorawan_version", version)
 	if d.RootKeys.App.Wrapped != "" && d.RootKeys.App.Key == "" {
 		return nil, errors.New("root_keys.app_key: it is wrapped (encrypted_key): export the keys in clear")
 	}
