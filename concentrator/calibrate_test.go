@@ -105,17 +105,18 @@ func TestSX125xConfigurationsThatCannotWorkAreRefused(t *testing.T) {
 }
 
 // failedStart runs a start that must fail, and returns the error.
-func failedStart(t *testing.T, cfg Config, change func(*sx1302sim.Config)) (err error, took time.Duration) {
+func failedStart(t *testing.T, cfg Config, change func(*sx1302sim.Config)) (took time.Duration, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, cfg, fast, change)
 		begin := time.Now()
-		err, took = b.Run(context.Background()), time.Since(begin)
+		err = b.Run(context.Background())
+		took = time.Since(begin)
 	})
-	return err, took
+	return took, err
 }
 
 func TestASilentCalibrationEndsTheStartInTime(t *testing.T) {
-	err, took := failedStart(t, sx1257(t), func(s *sx1302sim.Config) {
+	took, err := failedStart(t, sx1257(t), func(s *sx1302sim.Config) {
 		s.Faults = new(sx1302sim.Faults)
 		s.Faults.Set(func(m *sx1302sim.Misbehaviour) { m.MuteAGC = true })
 	})
@@ -125,7 +126,7 @@ func TestASilentCalibrationEndsTheStartInTime(t *testing.T) {
 }
 
 func TestAnotherRadioThanConfiguredIsNamed(t *testing.T) {
-	err, _ := failedStart(t, sx1257(t), func(s *sx1302sim.Config) {
+	_, err := failedStart(t, sx1257(t), func(s *sx1302sim.Config) {
 		s.Radios = [2]sx1302sim.RadioKind{sx1302sim.SX1255, sx1302sim.SX1255}
 	})
 	if err == nil || !strings.Contains(err.Error(), "SX1257 has 0x2") {
@@ -155,7 +156,7 @@ func TestAFullDuplexBoardsAmplifierIsSetAtTheStart(t *testing.T) {
 	}
 
 	bus.fails = true
-	if err, _ := failedStart(t, cfg, nil); !errors.Is(err, errNoAnswer) || !strings.Contains(err.Error(), "DAC at 0x0C, reset") {
+	if _, err := failedStart(t, cfg, nil); !errors.Is(err, errNoAnswer) || !strings.Contains(err.Error(), "DAC at 0x0C, reset") {
 		t.Errorf("%v", err)
 	}
 }

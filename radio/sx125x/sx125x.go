@@ -130,11 +130,11 @@ type setting struct{ register, value byte }
 // expects it; all bits of each register are determined.
 var receiver = []setting{
 	{RegTXGain, 2<<4 | 14},       // the AGC sets it anew for each transmission
-	{RegTXBW, 1<<5 | 0},          // PLL 150 kHz, filter 214 kHz
+	{RegTXBW, 1 << 5},            // PLL 150 kHz, filter 214 kHz
 	{RegTXDACBW, 5},              // 64 taps
 	{RegRXAnaGain, 1<<5 | 15<<1}, // LNA at its highest gain, 50 Ω
-	{RegRXBW, 7<<5 | 6<<2 | 0},   // ADC above 400 kHz, filter 750 kHz
-	{RegRXPLLBW, 0<<1 | 0},       // PLL 75 kHz, thermometer off
+	{RegRXBW, 7<<5 | 6<<2},       // ADC above 400 kHz, filter 750 kHz
+	{RegRXPLLBW, 0},              // PLL 75 kHz, thermometer off
 }
 
 // SetUp makes the radio a receiver at f. The one with clockOut gives the
