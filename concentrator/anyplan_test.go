@@ -2,6 +2,7 @@ package concentrator
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -36,9 +37,7 @@ func TestAnyChannelPlanGivesTheRegistersOfItsFormulas(t *testing.T) {
 				trace = lines(b.trace.String())
 			})
 			got, want := finalBytes(trace), bytesAt{}
-			for a, v := range base {
-				want[a] = v
-			}
+			maps.Copy(want, base)
 			want.overlay(&cfg)
 			for a := range reg.Addr(registersTo - registersFrom) {
 				a += registersFrom

@@ -116,7 +116,7 @@ func (f fault) transmit(t *testing.T, dim *dimension) {
 // The answers of the microcontrollers: the status after their start and after
 // each signal.
 var (
-	agcSignals = int(1 + len(agcSX1250Parameters.stages(false, false)))
+	agcSignals = 1 + len(agcSX1250Parameters.stages(false, false))
 	arbSignals = 2
 )
 
@@ -185,7 +185,7 @@ func eachAnswer(t *testing.T, dim *dimension, starts bool, spoil func(since time
 	})
 }
 
-// before shows what was read before the signal.
+// showOld shows what was read before the signal.
 func showOld(old, r []byte) {
 	clear(r)
 	copy(r, old)
