@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
 	"periph.io/x/conn/v3/spi"
 	"periph.io/x/host/v3/sysfs"
@@ -42,6 +43,10 @@ type Hardware struct {
 	// there is none.
 	SX1261 spi.PortCloser
 
+	// I2C is the bus of the thermometer and of a full-duplex board's
+	// amplifier; nil where it is not within reach.
+	I2C i2c.Bus
+
 	// Medium is where a simulated chip's antenna is; nil for a real one.
 	Medium *air.Medium
 
@@ -65,6 +70,7 @@ type Options struct {
 	SPI      string // "" is the board's; "/dev/spidevB.C", "usb:/dev/ttyACM0" or "unix:PATH"
 	SPIClock physic.Frequency
 	SX1261   string       // "": none; "/dev/spidevB.C" or "unix:PATH"
+	I2C      string       // "": none; "/dev/i2c-N"
 	Log      *slog.Logger // nil: silent
 }
 
@@ -72,13 +78,36 @@ type Options struct {
 // microcontroller.
 func (b Board) Open(o Options) (*Hardware, error) {
 	hw, err := b.openChip(o)
-	if err != nil || o.SX1261 == "" {
-		return hw, err
+	if err != nil {
+		return nil, err
 	}
-	if err := hw.openSX1261(o.SX1261); err != nil {
-		return nil, errors.Join(fmt.Errorf("SX1261: %w", err), hw.Close())
+	if o.SX1261 != "" {
+		if err := hw.openSX1261(o.SX1261); err != nil {
+			return nil, errors.Join(fmt.Errorf("SX1261: %w", err), hw.Close())
+		}
+	}
+	if o.I2C != "" {
+		if err := hw.openI2C(o.I2C); err != nil {
+			return nil, errors.Join(err, hw.Close())
+		}
 	}
 	return hw, nil
+}
+
+// openI2C opens the bus of the thermometer and of a full-duplex board's
+// amplifier.
+func (h *Hardware) openI2C(path string) error {
+	n, err := strconv.Atoi(strings.TrimPrefix(path, "/dev/i2c-"))
+	if err != nil {
+		return fmt.Errorf("I2C bus %q: /dev/i2c-N is wanted", path)
+	}
+	bus, err := sysfs.NewI2C(n)
+	if err != nil {
+		return fmt.Errorf("I2C bus %s: %w; enable it (dtparam=i2c_arm=on in config.txt) and let this user be of the group i2c", path, err)
+	}
+	h.I2C = bus
+	h.closers = append(h.closers, bus.Close)
+	return nil
 }
 
 func (h *Hardware) openSX1261(path string) (err error) {

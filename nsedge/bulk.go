@@ -76,13 +76,13 @@ func (e *Edge) ChangeDevices(ctx context.Context, changes []Change, o BulkOption
 		if err := ctx.Err(); err != nil {
 			return nil, false, fmt.Errorf("change devices: %w", err)
 		}
-		p := &plans[i]
-		if seen[changes[i].DevEUI] {
-			err = invalid("dev_eui", "%v comes more than once: one entry a device", changes[i].DevEUI)
+		p, c := &plans[i], &changes[i]
+		if seen[c.DevEUI] {
+			err = invalid("dev_eui", "%v comes more than once: one entry a device", c.DevEUI)
 		} else {
-			*p, err = e.planChange(ctx, &changes[i])
+			*p, err = e.planChange(ctx, c)
 		}
-		seen[changes[i].DevEUI] = true
+		seen[c.DevEUI] = true
 		if err != nil {
 			p.Outcome = Outcome{BulkRefused, err}
 			refused++

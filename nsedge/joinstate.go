@@ -119,7 +119,8 @@ func (ns nonces) search(n uint16) (int, bool) {
 // add puts n in, which isn't in yet.
 func (ns nonces) add(n uint16) nonces {
 	i, _ := ns.search(n)
-	after := i > 0 && int(ns[i-1].last)+1 == int(n)
+	earlier := ns[:i]
+	after := i > 0 && int(earlier[len(earlier)-1].last)+1 == int(n)
 	before := i < len(ns) && int(ns[i].first)-1 == int(n)
 	switch {
 	case after && before:

@@ -26,6 +26,7 @@ func radioConfig(hw *board.Hardware, reg *region.Region, conf *halconf.Conf) (co
 		Reset:       hw.Reset,
 		HoldReset:   hw.Hold,
 		Temperature: hw.Temperature,
+		I2C:         hw.I2C,
 		SPIHz:       int64(hw.Board.SPIClock / physic.Hertz),
 	}
 	for i := range cfg.Radios {
@@ -49,7 +50,7 @@ func radioConfig(hw *board.Hardware, reg *region.Region, conf *halconf.Conf) (co
 // reset, how warm it is.
 func forwarderConfig(hw *board.Hardware, conf *halconf.Conf) concentrator.Config {
 	cfg := conf.Concentrator
-	cfg.Reset, cfg.HoldReset, cfg.Temperature = hw.Reset, hw.Hold, hw.Temperature
+	cfg.Reset, cfg.HoldReset, cfg.Temperature, cfg.I2C = hw.Reset, hw.Hold, hw.Temperature, hw.I2C
 	cfg.SPIHz = int64(hw.Board.SPIClock / physic.Hertz)
 	return cfg
 }

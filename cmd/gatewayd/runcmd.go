@@ -164,6 +164,7 @@ func openBoard(cfg config.Config, log *slog.Logger) (*board.Hardware, error) {
 		SPI:      cfg.Concentrator.SPI,
 		SPIClock: physic.Frequency(cfg.Concentrator.SPIHz) * physic.Hertz,
 		SX1261:   cfg.Concentrator.SX1261,
+		I2C:      cfg.Concentrator.I2C,
 		Log:      log,
 	})
 }

@@ -48,6 +48,7 @@ func badValues() []badValue {
 		{"concentrator.spi", `"unix:"`, []string{"1 to 107 characters", "it has 0"}},
 		{"concentrator.spi", `"unix:/` + long + `"`, []string{"it has 121"}},
 		{"concentrator.sx130x_conf", `"global_conf.json"`, []string{"an absolute path"}},
+		{"concentrator.i2c", `"i2c-1"`, []string{"/dev/i2c-N"}},
 		{"concentrator.sx1261_spi", `"spidev0.1"`, []string{"/dev/spidevBUS.CS", "unix:PATH"}},
 		{"concentrator.lbt", `"yes"`, []string{"auto, on, off"}},
 		{"concentrator.lbt", `"on"`, []string{"set sx1261_spi"}},
