@@ -193,6 +193,7 @@ func TestEachFailureHasItsTypeAndTheNextCallRecovers(t *testing.T) {
 				if d := time.Since(began); d > exchangeTimeout {
 					t.Errorf("it took %v", d)
 				}
+				synctest.Wait() // for the card's end of the old connection
 				m.answer = well
 				if err := p.Tx(w, r); err != nil || r[2] != ^byte(3) {
 					t.Errorf("the next transfer: % x, %v", r, err)
