@@ -30,13 +30,13 @@ func TestAClassCDeviceHearsClaimedDownlinks(t *testing.T) {
 					}
 				})
 				confirmed := false
-				w.answer = func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
+				w.answers(func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
 					if time.Until(req.Deadline) < time.Minute { // of an uplink
 						return nil
 					}
 					confirmed = !confirmed
 					return &nsedge.DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("now"), Confirmed: confirmed}
-				}
+				})
 				ctx, cancel := context.WithCancel(w.t.Context())
 				var running sync.WaitGroup
 				running.Go(func() { _ = d.Run(ctx) })

@@ -126,10 +126,7 @@ func inWorldOf(t *testing.T, name string, change func(*nsedge.Config), f func(*w
 			for {
 				select {
 				case req := <-requests:
-					if w.answer == nil {
-						continue
-					}
-					if a := w.answer(req); a != nil {
+					if a := w.answerTo(req); a != nil {
 						if err := w.edge.Answer(ctx, *a); err != nil {
 							t.Errorf("answer refused: %v", err)
 						}
@@ -143,6 +140,23 @@ func inWorldOf(t *testing.T, name string, change func(*nsedge.Config), f func(*w
 		cancel()
 		running.Wait()
 	})
+}
+
+// answers sets what the application says to a request; nil is nothing.
+func (w *world) answers(f func(*nsedge.DownlinkRequest) *nsedge.DownlinkResponse) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answer = f
+}
+
+func (w *world) answerTo(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
+	w.mu.Lock()
+	f := w.answer
+	w.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f(req)
 }
 
 // device registers a device and makes it.
@@ -181,12 +195,12 @@ func TestSoftwareDevicesJoinAndTalkInEveryRegion(t *testing.T) {
 	for _, name := range []string{"EU868", "US915-2", "AU915-1", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1"} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, name, func(w *world) {
-				w.answer = func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
+				w.answers(func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
 					if req.MaxSize < 2 {
 						return nil
 					}
 					return &nsedge.DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("ok"), HasPayload: true, Port: 5}
-				}
+				})
 				for id, version := range []string{"1.0.2", "1.0.3", "1.0.4"} {
 					d := w.device(byte(id), func(c *enddevice.Config, _ *nsedge.Device) { c.Version = version })
 					if err := d.Join(w.t.Context()); err != nil {

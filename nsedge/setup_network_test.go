@@ -78,9 +78,9 @@ func TestWindowsMoveToWhereTheDeviceIsToldToHaveThem(t *testing.T) {
 				if st := d.State(); st.RX1Delay != 4 || st.RX1Offset != 2 || st.RX2DR != 3 || st.RX2Freq != 869_500_000 || st.MaxDuty != 3 {
 					t.Fatalf("the device has %+v", st)
 				}
-				w.answer = func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
+				w.answers(func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
 					return &nsedge.DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("ok")}
-				}
+				})
 				if down := w.talk(d, 1).Downlink; down == nil || down.Window != "RX1" || down.Delay != 4*time.Second || down.Offset != 0 {
 					t.Errorf("downlink %+v, want it in RX1 after 4 s", down)
 				}
@@ -136,9 +136,9 @@ func TestRX1OfAChannelMoves(t *testing.T) {
 				t.Errorf("RX1 of channel %d is on %d Hz", c.Index, c.Down)
 			}
 		}
-		w.answer = func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
+		w.answers(func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
 			return &nsedge.DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("ok")}
-		}
+		})
 		if down := w.talk(d, 1).Downlink; down == nil || down.Window != "RX1" || down.Freq != 869_525_000 {
 			t.Errorf("downlink %+v", down)
 		}
@@ -160,9 +160,9 @@ func TestChannelsBeyondTheCFListAreGivenWithTheNextDownlinks(t *testing.T) {
 		if n := w.sentCommands("NewChannelReq"); n != 0 {
 			t.Error("a frame went out for a channel alone")
 		}
-		w.answer = func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
+		w.answers(func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
 			return &nsedge.DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("ok")}
-		}
+		})
 		w.talk(d, 3)
 		var freqs []radio.Hertz
 		for _, c := range d.State().Channels {
@@ -226,9 +226,9 @@ func TestDwellTimesAreThoseThatTheGatewayIsConfiguredFor(t *testing.T) {
 		if st := d.State(); st.Dwell == nil || *st.Dwell != (region.Dwell{}) || st.MaxEIRP == nil || *st.MaxEIRP != 16 {
 			t.Fatalf("the device has %+v", st)
 		}
-		w.answer = func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
+		w.answers(func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
 			return &nsedge.DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("ok")}
-		}
+		})
 		if down := w.talk(d, 1).Downlink; down == nil || down.Window != "RX1" {
 			t.Errorf("downlink %+v", down)
 		}
