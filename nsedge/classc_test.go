@@ -192,7 +192,7 @@ func TestABusyTransmitterDelaysAClassCFrame(t *testing.T) {
 func TestAClassCFrameWaitsForItsCounterOnTheDisk(t *testing.T) {
 	scenario(t, func(b *bench) {
 		n := b.abpNode(1, func(d *Device) { d.Class = "C" })
-		b.store.syncTime = 5 * time.Second
+		b.store.syncsTake(5 * time.Second)
 		n.send(frame{payload: []byte("x")})
 		req := n.claim()
 		b.answer(DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("y")})

@@ -44,7 +44,7 @@ func TestNoDownlinkCounterIsUsedTwiceAcrossPowerCuts(t *testing.T) {
 func TestADownlinkWaitsUntilItsCounterIsOnTheDisk(t *testing.T) {
 	scenario(t, func(b *bench) {
 		n := b.abpNode(1, nil)
-		b.store.syncTime = 1200 * time.Millisecond // RX1 is over by then
+		b.store.syncsTake(1200 * time.Millisecond) // RX1 is over by then
 		u := n.send(frame{payload: []byte("x")})
 		req := one[*DownlinkRequest](t, b.take())
 		b.answer(DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("y")})
@@ -70,7 +70,7 @@ func TestADownlinkWaitsUntilItsCounterIsOnTheDisk(t *testing.T) {
 func TestADiskThatDoesNotSyncStopsDownlinksWithAnError(t *testing.T) {
 	scenario(t, func(b *bench) {
 		n := b.abpNode(1, nil)
-		b.store.syncTime = time.Minute
+		b.store.syncsTake(time.Minute)
 		n.send(frame{payload: []byte("x")})
 		req := one[*DownlinkRequest](t, b.take())
 		b.answer(DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("y")})

@@ -107,6 +107,13 @@ func (s *memStore) Forget(key [8]byte) error {
 	return s.err
 }
 
+// syncsTake sets how long a sync takes.
+func (s *memStore) syncsTake(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.syncTime = d
+}
+
 func (s *memStore) Sync(ctx context.Context) error {
 	s.mu.Lock()
 	now, wait, err := maps.Clone(s.states), s.syncTime, s.err

@@ -122,7 +122,7 @@ func (m *model) status(*rapid.T) {
 }
 
 func (m *model) slowDisk(t *rapid.T) {
-	m.b.store.syncTime = time.Duration(rapid.IntRange(0, 1500).Draw(t, "sync")) * time.Millisecond
+	m.b.store.syncsTake(time.Duration(rapid.IntRange(0, 1500).Draw(t, "sync")) * time.Millisecond)
 }
 
 func (m *model) kill(t *rapid.T) {
