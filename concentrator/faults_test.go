@@ -171,8 +171,13 @@ func TestTornReadingsDoNoHarm(t *testing.T) {
 			if err := b.Schedule(t.Context(), down); err != nil {
 				t.Error(err)
 			}
-			if u := <-b.Uplinks(); u.At != tx.End+1_000_000 || u.CRC != radio.GoodCRC {
-				t.Errorf("%d: stamped %d µs off", i, u.At-tx.End-1_000_000)
+			select {
+			case u := <-b.Uplinks():
+				if u.At != tx.End+1_000_000 || u.CRC != radio.GoodCRC {
+					t.Errorf("%d: stamped %d µs off", i, u.At-tx.End-1_000_000)
+				}
+			case <-time.After(5 * time.Second):
+				t.Fatalf("%d: the uplink is lost", i)
 			}
 			if r := <-b.Reports(); r.Err != nil || r.Started != down.At {
 				t.Errorf("%d: %+v", i, r)
