@@ -301,7 +301,10 @@ func choose(reject int, runs []correction) (correction, error) {
 	return best, nil
 }
 
-// sx125x speaks to one radio.
+// sx125x speaks to one radio; resetRadio forgets what is known of it.
 func (d *driver) sx125x(n int) *sx125x.Radio {
-	return sx125x.New(radioPort{d.bus, n}, d.cfg.Radios[n].Type.sx125x())
+	if d.radios[n] == nil {
+		d.radios[n] = sx125x.New(radioPort{d.bus, n}, d.cfg.Radios[n].Type.sx125x())
+	}
+	return d.radios[n]
 }

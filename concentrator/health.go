@@ -9,8 +9,9 @@ import (
 )
 
 // healthPeriod is how often the chip is asked whether it still lives; that
-// costs four frames.
-const healthPeriod = 4 * time.Second
+// costs four frames. Whatever takes three looks to be noticed is noticed, and
+// the chip started again, in less than 10 s.
+const healthPeriod = 3 * time.Second
 
 // stickyLimit is how many successive equal, abnormal AGC states make a stall.
 const stickyLimit = 2
@@ -21,10 +22,11 @@ const stalledAGC = 0x14
 
 // The arbiter's debug counters move on a chip that lives, for it finds
 // something in any noise. What they count is not documented, so their
-// standing still says something only after they moved between so many looks.
+// standing still says something only after they moved between so many looks,
+// and only if it lasts longer than it ever did on this site without a stall.
 const (
 	arbMoves  = 8
-	arbStands = 2 // looks after which it has stalled: 8 s
+	arbStands = 2 // so many looks more than ever before, and it has stalled
 )
 
 // arbCounters are the arbiter's debug counters 1 to 15; 0 is its version.
@@ -39,6 +41,7 @@ type health struct {
 	counters []byte // of the arbiter, at the last look
 	moved    int    // looks in a row at which they had moved, up to arbMoves
 	stood    int    // looks since then at which they had not
+	longest  int    // the largest stood after which they moved again
 }
 
 // arbiterStands compares two samples of the arbiter's debug counters.
@@ -48,13 +51,14 @@ func (h *health) arbiterStands(now []byte) bool {
 	switch {
 	case before == nil:
 	case !bytes.Equal(before, now):
+		h.longest = max(h.longest, h.stood)
 		h.moved, h.stood = min(h.moved+1, arbMoves), 0
 	case h.moved < arbMoves:
 		h.moved = 0
 	default:
 		h.stood++
 	}
-	return h.stood >= arbStands
+	return h.stood >= h.longest+arbStands
 }
 
 // upkeep does what is needed now and then, and nothing otherwise: the

@@ -25,6 +25,8 @@ type driver struct {
 
 	companion *companion // nil: there is no SX1261
 
+	radios [2]*sx125x.Radio // SX1255/57 only: since their reset
+
 	dcOffsets map[dcKey]correction // SX1255/57 only: found by the calibration
 }
 
@@ -240,6 +242,7 @@ var radioControl = [2]radioFields{
 // and active high on the others.
 func (d *driver) resetRadio(ctx context.Context, n int) error {
 	r, f := d.regs, radioControl[n]
+	d.radios[n] = nil
 	r.set(reg.CommonCtrl0Clk32RifCtrl, 0) // the chip's own clock drives the radio's SPI
 	powered := r.get(f.enable) == 1
 	idle := flag(d.cfg.Radios[n].Type == SX1250)

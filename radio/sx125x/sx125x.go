@@ -92,14 +92,18 @@ type Bus interface {
 	Command(address byte, data []byte) ([]byte, error)
 }
 
-// Radio speaks to one SX1255 or SX1257.
+// Radio speaks to one SX1255 or SX1257, from one reset of it to the next: a
+// register that was written and read back keeps its value until then, and is
+// not written again. (All but the mode: that starts the PLLs.)
 type Radio struct {
 	bus  Bus
 	kind Kind
+	kept map[byte]byte
 }
 
-// New returns the radio behind bus.
-func New(bus Bus, kind Kind) *Radio { return &Radio{bus: bus, kind: kind} }
+// New returns the radio behind bus, of which nothing is known, as after its
+// reset.
+func New(bus Bus, kind Kind) *Radio { return &Radio{bus: bus, kind: kind, kept: map[byte]byte{}} }
 
 // FrequencyWord is a PLL's word: floor(f * 2^20 / 32 MHz) for the SX1255 and
 // floor(f * 2^19 / 32 MHz) for the SX1257.
@@ -198,6 +202,10 @@ func (r *Radio) Read(register byte) (byte, error) {
 // write writes registers and reads each back: this bus has no other proof.
 func (r *Radio) write(list ...setting) error {
 	for _, s := range list {
+		if v, ok := r.kept[s.register]; ok && v == s.value && s.register != RegMode {
+			continue
+		}
+		delete(r.kept, s.register) // until it is proven
 		if _, err := r.bus.Command(writeFlag|s.register, []byte{s.value}); err != nil {
 			return fmt.Errorf("write radio register 0x%02X: %w", s.register, err)
 		}
@@ -208,6 +216,7 @@ func (r *Radio) write(list ...setting) error {
 		if back != s.value {
 			return fmt.Errorf("%w: 0x%02X reads back 0x%02X, 0x%02X was written", ErrRegister, s.register, back, s.value)
 		}
+		r.kept[s.register] = s.value
 	}
 	return nil
 }

@@ -191,3 +191,37 @@ func TestBandsAreThoseOfTheDataSheets(t *testing.T) {
 		}
 	}
 }
+
+// What was written and read back is not written again; what could not be
+// proven is, and the mode always.
+func TestOnlyChangesAreWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChip(SX1257)
+		r := New(c, SX1257)
+		prepare := func(mixer uint8) (writes int, err error) {
+			c.writes = nil
+			err = r.LeakageTest(t.Context(), 868_000_000, 3, mixer)
+			return len(c.writes), err
+		}
+		first, err := prepare(9)
+		if err != nil || first < 12 {
+			t.Fatalf("%d registers written, %v", first, err)
+		}
+		// The clock selection twice, the gain, and the mode.
+		if n, err := prepare(10); n != 4 || err != nil || c.regs[RegTXGain] != 0x3A || c.regs[RegClkSelect] != 7 {
+			t.Errorf("another gain: %v written, %v", c.writes, err)
+		}
+		c.stuck = RegTXGain
+		if _, err := prepare(11); !errors.Is(err, ErrRegister) {
+			t.Errorf("a register that is stuck: %v", err)
+		}
+		c.stuck = 0
+		if _, err := prepare(10); err != nil || c.regs[RegTXGain] != 0x3A {
+			t.Errorf("gain 0x%02X, %v", c.regs[RegTXGain], err)
+		}
+		c.writes = nil
+		if err := New(c, SX1257).SetUp(t.Context(), 868_000_000, true); err != nil || len(c.writes) < 12 {
+			t.Errorf("after a reset only %v are written, %v", c.writes, err)
+		}
+	})
+}
