@@ -44,9 +44,10 @@ func rules() map[string]rule {
 		"concentrator/sx1302sim": {ours: []string{"radio", "radio/air", "concentrator/reg", "concentrator/bridge"}, theirs: []string{"periph.io/x/conn/..."}},
 		"board":                  {ours: []string{"radio", "concentrator", "concentrator/bridge", "concentrator/sx1302sim", "radio/air"}, theirs: []string{"periph.io/x/conn/...", "periph.io/x/host/..."}},
 		"nsedge":                 {ours: []string{"radio", "nsedge/..."}, theirs: []string{"github.com/brocaar/lorawan/..."}},
+		"nsedge/classb":          {},
 		"nsedge/store":           {ours: []string{"radio"}, theirs: []string{"go.etcd.io/bbolt/..."}},
 		"nsedge/region":          {ours: []string{"radio"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
-		"nsedge/enddevice":       {ours: []string{"radio", "radio/air", "nsedge/region"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
+		"nsedge/enddevice":       {ours: []string{"radio", "radio/air", "nsedge/region", "nsedge/classb"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
 		"dataapi":                {ours: []string{"nsedge", "radio", "dataapi/devicefile"}, theirs: []string{"..."}},
 		"dataapi/devicefile":     {},
 	}

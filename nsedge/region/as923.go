@@ -28,7 +28,8 @@ func as923(group int) plan {
 	name := fmt.Sprintf("AS923-%d", group)
 	p := plan{
 		name: name, short: name, band: g.band,
-		from: g.from, to: g.to,
+		classB: fixed(923_400_000+g.offset, 3),
+		from:   g.from, to: g.to,
 		gateway: func(int) Plan {
 			return Plan{
 				MultiSF: channels,

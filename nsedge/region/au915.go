@@ -11,7 +11,8 @@ import (
 func au915() plan {
 	return plan{
 		name: "AU915-928", short: "AU915", band: band.AU915,
-		from: 915_000_000, to: 928_000_000,
+		classB: hopping(923_300_000, 600_000, 8),
+		from:   915_000_000, to: 928_000_000,
 		groups:  8,
 		gateway: wide(915_200_000, 915_900_000),
 		dwell:   Dwell{Uplink: true},

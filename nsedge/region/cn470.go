@@ -12,7 +12,8 @@ import (
 func cn470() plan {
 	return plan{
 		name: "CN470-510", short: "CN470", band: band.CN470,
-		from: 470_000_000, to: 510_000_000,
+		classB: hopping(508_300_000, 200_000, 2),
+		from:   470_000_000, to: 510_000_000,
 		groups: 12,
 		gateway: func(group int) Plan {
 			return Plan{MultiSF: steps(470_300_000+radio.Hertz(group-1)*1_600_000, 8)}

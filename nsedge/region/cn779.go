@@ -11,7 +11,8 @@ import (
 func cn779() plan {
 	return plan{
 		name: "CN779-787", short: "CN779", band: band.CN779,
-		from: 779_000_000, to: 787_000_000,
+		classB: fixed(785_000_000, 3),
+		from:   779_000_000, to: 787_000_000,
 		gateway: func(int) Plan {
 			return Plan{MultiSF: []radio.Hertz{779_500_000, 779_700_000, 779_900_000}}
 		},

@@ -11,7 +11,8 @@ import (
 func eu433() plan {
 	return plan{
 		name: "EU433", short: "EU433", band: band.EU433,
-		from: 433_050_000, to: 434_790_000,
+		classB: fixed(434_665_000, 3),
+		from:   433_050_000, to: 434_790_000,
 		gateway: func(int) Plan {
 			return Plan{MultiSF: []radio.Hertz{433_175_000, 433_375_000, 433_575_000}}
 		},

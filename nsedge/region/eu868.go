@@ -13,7 +13,8 @@ func eu868() plan {
 	extras := []radio.Hertz{867_100_000, 867_300_000, 867_500_000, 867_700_000, 867_900_000}
 	return plan{
 		name: "EU863-870", short: "EU868", band: band.EU868,
-		from: 863_000_000, to: 870_000_000,
+		classB: fixed(869_525_000, 3),
+		from:   863_000_000, to: 870_000_000,
 		gateway: func(int) Plan {
 			return Plan{
 				MultiSF: append([]radio.Hertz{868_100_000, 868_300_000, 868_500_000}, extras...),

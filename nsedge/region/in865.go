@@ -10,7 +10,8 @@ import (
 func in865() plan {
 	return plan{
 		name: "IN865-867", short: "IN865", band: band.IN865,
-		from: 865_000_000, to: 867_000_000,
+		classB: fixed(866_550_000, 4),
+		from:   865_000_000, to: 867_000_000,
 		gateway: func(int) Plan {
 			return Plan{MultiSF: []radio.Hertz{865_062_500, 865_402_500, 865_985_000}}
 		},

@@ -30,6 +30,7 @@ type plan struct {
 	delays   Delays        // zero: brocaar's
 	rx1      map[int][]int // rows that differ from brocaar's
 	offsets  int           // highest RX1DROffset
+	classB   classB
 }
 
 func plans() []plan {

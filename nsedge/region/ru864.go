@@ -12,7 +12,8 @@ func ru864() plan {
 	extras := steps(864_100_000, 5)
 	return plan{
 		name: "RU864-870", short: "RU864", band: band.RU864,
-		from: 864_000_000, to: 870_000_000,
+		classB: classB{beacons: []radio.Hertz{869_100_000}, pings: []radio.Hertz{868_900_000}, dr: 3},
+		from:   864_000_000, to: 870_000_000,
 		gateway: func(int) Plan {
 			return Plan{MultiSF: append([]radio.Hertz{868_900_000, 869_100_000}, extras...)}
 		},

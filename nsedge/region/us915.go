@@ -11,7 +11,8 @@ import (
 func us915() plan {
 	return plan{
 		name: "US902-928", short: "US915", band: band.US915,
-		from: 902_000_000, to: 928_000_000,
+		classB: hopping(923_300_000, 600_000, 8),
+		from:   902_000_000, to: 928_000_000,
 		groups:  8,
 		gateway: wide(902_300_000, 903_000_000),
 		dwell:   Dwell{Uplink: true},
