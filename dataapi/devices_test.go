@@ -96,7 +96,7 @@ func TestSecretsAreShownOnlyToThoseWithTheRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Config{})
 		eui, k := mustEUI("0102030405060708"), nsedge.Key{0xfe, 0xed}
-		r.edge.devices[eui] = nsedge.Device{DevEUI: eui, AppKey: &k, NwkKey: &k, NwkSKey: &k, AppSKey: &k}
+		r.edge.put(nsedge.Device{DevEUI: eui, AppKey: &k, NwkKey: &k, NwkSKey: &k, AppSKey: &k})
 		for _, c := range []struct {
 			name string
 			key  Key
@@ -126,7 +126,7 @@ func TestAKeyForOneDeviceSeesJustThat(t *testing.T) {
 		r := start(t, Config{})
 		for i := range 3 {
 			eui := mustEUI(fmt.Sprintf("%016x", i))
-			r.edge.devices[eui] = nsedge.Device{DevEUI: eui}
+			r.edge.put(nsedge.Device{DevEUI: eui})
 		}
 		auth := []string{"Authorization", "Bearer " + r.key(Key{Permissions: Permissions{"devices": {"0000000000000001": {read}}}})}
 		if _, body := r.rest("GET", devicesPath, "", auth...); body["total"] != 1.0 {
@@ -153,7 +153,7 @@ func TestListsOfDevices(t *testing.T) {
 				d.Tags, d.Class, d.Activation, d.Encryption, d.Band = []string{"few", fmt.Sprint(i)}, "C", nsedge.ABP, nsedge.KeysAtApp, "EU863-870"
 				d.DevAddr, d.AppEUI = &nsedge.DevAddr{0xaa, 0, 0, byte(i)}, mustEUI("00000000000000bb")
 			}
-			r.edge.devices[eui] = d
+			r.edge.put(d)
 		}
 		for _, c := range []struct {
 			query, first string
@@ -201,7 +201,7 @@ func TestBadDeviceFieldsAreNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Config{})
 		eui := mustEUI("0102030405060708")
-		r.edge.devices[eui] = nsedge.Device{DevEUI: eui}
+		r.edge.put(nsedge.Device{DevEUI: eui})
 		for _, c := range []struct{ field, value string }{
 			{"dev_eui", `"01"`}, {"dev_eui", `7`}, {"dev_eui", `"0102030405060709"`}, {"app_eui", `"x"`}, {"dev_addr", `"0102"`}, {"app_key", `"secret"`}, {"nwk_key", `7`}, {"nwkskey", `"00"`}, {"appskey", `"00"`},
 			{"activation", `"maybe"`}, {"encryption", `"AS"`}, {"dev_class", `"D"`}, {"tags", `[1]`}, {"tags", `7`}, {"counters_size", `3`}, {"counters_size", `"x"`}, {"counter_up", `-1`},

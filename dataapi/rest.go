@@ -34,50 +34,6 @@ type reply struct {
 // methods are what a resource answers to, by HTTP method.
 type methods map[string]func(*call) (reply, error)
 
-// routes builds the table of everything that is served.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/api/"+apiVersion+"/data", s.serveData())
-	mux.Handle("/api/data", s.serveData())
-
-	list, one := s.deviceList(), s.deviceOne()
-	s.resource(mux, "/api/"+apiVersion+"/devices", "devices", list)
-	s.resource(mux, "/api/"+apiVersion+"/devices/{id}", "devices", one)
-	s.transferRoutes(mux)
-	for _, alias := range []string{"/devices", "/api/devices"} {
-		s.resource(mux, alias, "devices", always200(list))
-		s.resource(mux, alias+"/{id}", "devices", always200(one))
-	}
-	s.resource(mux, "/api/"+apiVersion+"/keys", "keys", s.keyList())
-	s.resource(mux, "/api/"+apiVersion+"/keys/{id}", "keys", s.keyOne())
-	s.resource(mux, "/api/"+apiVersion+"/bands", "", methods{http.MethodGet: s.listBands})
-	s.resource(mux, "/api/"+apiVersion+"/bands/{id}", "", methods{http.MethodGet: s.getBand})
-	s.resource(mux, "/api/"+apiVersion+"/gateways", "gateways", methods{http.MethodGet: s.listGateways})
-	s.resource(mux, "/api/"+apiVersion+"/gateways/{id}", "gateways", methods{http.MethodGet: s.getGateway})
-	s.resource(mux, "/api/"+apiVersion+"/"+organisations, "", methods{http.MethodGet: s.listOrganisations})
-
-	s.resource(mux, "/api/"+apiVersion+"/auth", public, methods{http.MethodPost: s.signIn})
-	s.resource(mux, "/api/"+apiVersion+"/logout", public, methods{http.MethodGet: s.signOut, http.MethodPost: s.signOut})
-	s.resource(mux, "/api/"+apiVersion+"/users", "users", s.userList())
-	s.resource(mux, "/api/"+apiVersion+"/users/{id}", "users", s.userOne())
-	s.resource(mux, "/api/"+apiVersion+"/connections", "connections", s.connectionList())
-	s.resource(mux, "/api/"+apiVersion+"/connections/{id}", "connections", s.connectionOne())
-	mux.HandleFunc("/http2/cb/{id}", s.callback)
-	s.resource(mux, "/api/"+apiVersion+"/filters", "filters", s.filterList())
-	s.resource(mux, "/api/"+apiVersion+"/filters/{id}", "filters", s.filterOne())
-	s.resource(mux, "/api/"+apiVersion+"/history/data.json", "", methods{http.MethodGet: s.getHistory})
-
-	mux.HandleFunc("/{$}", index)
-	mux.HandleFunc("/", unknownPath)
-
-	all := http.NewServeMux()
-	all.HandleFunc("/healthz", s.healthz)
-	all.HandleFunc("/readyz", s.readyz)
-	all.Handle("/metrics", s.metrics.handler())
-	all.Handle("/", s.guard(mux))
-	return all
-}
-
 // unknownPath also tells clients of another API version which one there is.
 func unknownPath(w http.ResponseWriter, r *http.Request) {
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/api/"); ok {
@@ -90,10 +46,7 @@ func unknownPath(w http.ResponseWriter, r *http.Request) {
 	refuse(w, notFound("there is nothing at %s; the API is under /api/%s", shown(r.URL.Path), apiVersion))
 }
 
-// public is the name of resources that need no key.
-const public = "public"
-
-// resource serves one path. An empty name needs a key, but no right.
+// resource serves one path.
 func (s *Server) resource(mux *http.ServeMux, path, name string, m methods) {
 	allowed := strings.Join(append(sortedKeys(m), http.MethodOptions), ", ")
 	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package dataapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,16 @@ type fakeEdge struct {
 }
 
 func newFakeEdge() *fakeEdge { return &fakeEdge{devices: map[radio.EUI64]nsedge.Device{}} }
+
+// put registers a device; what it doesn't say is as the API makes it.
+func (e *fakeEdge) put(d nsedge.Device) {
+	made := newDevice("")
+	d.Activation, d.Encryption = cmp.Or(d.Activation, nsedge.OTAA), cmp.Or(d.Encryption, made.Encryption)
+	d.Class, d.CountersSize, d.ADR.Mode = cmp.Or(d.Class, made.Class), cmp.Or(d.CountersSize, made.CountersSize), cmp.Or(d.ADR.Mode, made.ADR.Mode)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.devices[d.DevEUI] = d
+}
 
 func (e *fakeEdge) Answer(ctx context.Context, a nsedge.Answer) error {
 	if e.hang != nil {
@@ -199,6 +210,7 @@ func start(t *testing.T, cfg Config) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.handler = checked(t, s.handler)
 	r.Server = s
 	r.token = r.key(Key{Rights: AllRights()})
 	ctx, cancel := context.WithCancelCause(t.Context())

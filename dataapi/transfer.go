@@ -28,12 +28,13 @@ const (
 	maxImportDevices = 250_000
 )
 
-// transferRoutes serve import and export.
-func (s *Server) transferRoutes(mux *http.ServeMux) {
-	path := "/api/" + apiVersion + "/devices/"
-	s.resource(mux, path+"import", "devices", methods{http.MethodPost: s.importDevices})
-	s.resource(mux, path+"import/undo", "devices", methods{http.MethodPost: s.undoImport})
-	s.resource(mux, path+"export", "devices", methods{http.MethodGet: s.exportDevices})
+// transferRoutes are import and export.
+func (s *Server) transferRoutes() []route {
+	return []route{
+		{"/devices/import", "devices", methods{http.MethodPost: s.importDevices}},
+		{"/devices/import/undo", "devices", methods{http.MethodPost: s.undoImport}},
+		{"/devices/export", "devices", methods{http.MethodGet: s.exportDevices}},
+	}
 }
 
 func (s *Server) theBulkEdge() (bulkEdge, error) {

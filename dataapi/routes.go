@@ -1,0 +1,71 @@
+package dataapi
+
+import (
+	"net/http"
+	"slices"
+)
+
+// root is where the Management API is.
+const root = "/api/" + apiVersion
+
+// public is the name of resources that need no key.
+const public = "public"
+
+// route is a path of the Management API, below [root]. The name is that of the
+// resource whose permission it takes; an empty one needs a key, but no right.
+type route struct {
+	path, name string
+	methods    methods
+}
+
+// table is the whole Management API. Package apidoc describes each row.
+func (s *Server) table() []route {
+	return slices.Concat([]route{
+		{"/auth", public, methods{http.MethodPost: s.signIn}},
+		{"/logout", public, methods{http.MethodGet: s.signOut, http.MethodPost: s.signOut}},
+		{"/users", "users", s.userList()},
+		{"/users/{id}", "users", s.userOne()},
+		{"/keys", "keys", s.keyList()},
+		{"/keys/{id}", "keys", s.keyOne()},
+
+		{"/devices", "devices", s.deviceList()},
+		{"/devices/{id}", "devices", s.deviceOne()},
+		{"/filters", "filters", s.filterList()},
+		{"/filters/{id}", "filters", s.filterOne()},
+		{"/connections", "connections", s.connectionList()},
+		{"/connections/{id}", "connections", s.connectionOne()},
+		{"/history/data.json", "", methods{http.MethodGet: s.getHistory}},
+
+		{"/bands", "", methods{http.MethodGet: s.listBands}},
+		{"/bands/{id}", "", methods{http.MethodGet: s.getBand}},
+		{"/gateways", "gateways", methods{http.MethodGet: s.listGateways}},
+		{"/gateways/{id}", "gateways", methods{http.MethodGet: s.getGateway}},
+		{"/" + organisations, "", methods{http.MethodGet: s.listOrganisations}},
+
+		{"/openapi.json", public, methods{http.MethodGet: serveOpenAPI}},
+	}, s.transferRoutes())
+}
+
+// routes serves everything that there is.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range s.table() {
+		s.resource(mux, root+r.path, r.name, r.methods)
+	}
+	for _, alias := range []string{"/devices", "/api/devices"} {
+		s.resource(mux, alias, "devices", always200(s.deviceList()))
+		s.resource(mux, alias+"/{id}", "devices", always200(s.deviceOne()))
+	}
+	mux.Handle(root+"/data", s.serveData())
+	mux.Handle("/api/data", s.serveData())
+	mux.HandleFunc("/http2/cb/{id}", s.callback)
+	mux.HandleFunc("/{$}", index)
+	mux.HandleFunc("/", unknownPath)
+
+	all := http.NewServeMux()
+	all.HandleFunc("/healthz", s.healthz)
+	all.HandleFunc("/readyz", s.readyz)
+	all.Handle("/metrics", s.metrics.handler())
+	all.Handle("/", s.guard(mux))
+	return all
+}
