@@ -50,6 +50,7 @@ func rules() map[string]rule {
 		"nsedge/enddevice":       {ours: []string{"radio", "radio/air", "nsedge/region", "nsedge/classb"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
 		"dataapi":                {ours: []string{"nsedge", "radio", "dataapi/devicefile"}, theirs: []string{"..."}},
 		"dataapi/devicefile":     {},
+		"dataapi/schema":         {theirs: []string{"github.com/santhosh-tekuri/jsonschema/..."}},
 	}
 }
 
@@ -61,8 +62,10 @@ func only() map[string][]string {
 		"periph.io/x/conn/...":           {"board", "concentrator", "concentrator/bridge", "concentrator/sx1302sim", "cmd/gatewayd"},
 		"go.etcd.io/bbolt/...":           {"nsedge/store"},
 		"github.com/brocaar/lorawan/...": {"nsedge", "nsedge/region", "nsedge/enddevice"},
-		"github.com/gorilla/websocket":   {"dataapi", "cmd/gatewayd"},
-		"github.com/spf13/cobra/...":     {"cmd/gatewayd"},
+		// Tests alone hold messages against their schemas.
+		"github.com/santhosh-tekuri/jsonschema/...": {"dataapi/schema"},
+		"github.com/gorilla/websocket":              {"dataapi", "cmd/gatewayd"},
+		"github.com/spf13/cobra/...":                {"cmd/gatewayd"},
 	}
 }
 

@@ -80,7 +80,7 @@ func TestAnHTTPConnectionBringsWhatItsFilterLetsThrough(t *testing.T) {
 		_, body := r.rest("POST", "/api/v1.0/filters", `{"types":"uplink"}`)
 		filter := body["filter"].(map[string]any)["id"].(string)
 		id := r.connection(`{"type":"http","url":"http://as/{type}/{device}","authorization":"secret","radio":true,"filter":"` + filter + `"}`)
-		r.Publish(&nsedge.DownlinkRequest{Meta: realMeta()})
+		r.Publish(realRequest())
 		r.Publish(uplinkNumber(1))
 		time.Sleep(time.Second) // virtual
 		posts, paths := h.got()
@@ -95,7 +95,7 @@ func TestAnHTTPConnectionBringsWhatItsFilterLetsThrough(t *testing.T) {
 		}
 		synctest.Wait()
 		r.Publish(uplinkNumber(2))
-		r.Publish(&nsedge.DownlinkRequest{Meta: realMeta()})
+		r.Publish(realRequest())
 		time.Sleep(time.Second) // virtual
 		if _, paths = h.got(); len(paths) != 2 || !strings.HasPrefix(paths[1], "/downlink_request/") {
 			t.Errorf("after the filter was changed: %v", paths)
@@ -103,7 +103,7 @@ func TestAnHTTPConnectionBringsWhatItsFilterLetsThrough(t *testing.T) {
 		if status, _ := r.rest("DELETE", connectionsPath+"/"+id, ""); status != http.StatusNoContent {
 			t.Errorf("%d", status)
 		}
-		r.Publish(&nsedge.DownlinkRequest{Meta: realMeta()})
+		r.Publish(realRequest())
 		time.Sleep(time.Second) // virtual
 		if _, paths = h.got(); len(paths) != 2 {
 			t.Errorf("after the connection was deleted: %v", paths)
@@ -134,7 +134,7 @@ func TestRepliesOfAnApplication(t *testing.T) {
 				}
 				r := start(t, Config{Dial: h.dialer()})
 				r.connection(`{"type":"http","url":"http://as/"}`)
-				r.Publish(&nsedge.DownlinkRequest{Meta: realMeta()})
+				r.Publish(realRequest())
 				time.Sleep(time.Minute) // virtual
 				posts, _ := h.got()
 				if n := len(r.edge.taken()); n != c.answers {
@@ -161,7 +161,7 @@ func TestARefusalOfTheEdgeIsPostedBack(t *testing.T) {
 		r := start(t, Config{Dial: h.dialer()})
 		r.edge.refuse = &nsedge.Refusal{Code: "late", Message: "too late"}
 		r.connection(`{"type":"http","url":"http://as/"}`)
-		r.Publish(&nsedge.DownlinkRequest{Meta: realMeta()})
+		r.Publish(realRequest())
 		time.Sleep(time.Minute) // virtual
 		if posts, _ := h.got(); len(posts) != 2 || posts[1].Params["code"] != "late" {
 			t.Errorf("%v", posts)

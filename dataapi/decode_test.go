@@ -6,7 +6,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"gatewayd/dataapi/schema/schematest"
 	"gatewayd/nsedge"
 	"gatewayd/radio"
 )
@@ -48,9 +50,12 @@ func TestMessagesOfExistingClientsAreUnderstood(t *testing.T) {
 		{"a claim for a gateway", `{"type":"downlink_claim","meta":{"device":"` + euiText + `","gateway":"B0FD0B7002640000"},"params":7}`, nsedge.Claim{Device: eui, Gateway: &gateway}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m, err := testEncoder().decode([]byte(c.text))
+			m, err := testEncoder(t).decode([]byte(c.text))
 			if err != nil || !reflect.DeepEqual(m.answer, c.want) {
 				t.Errorf("got %+v, %v\nwant %+v", m.answer, err, c.want)
+			}
+			if err := schematest.CheckIncoming([]byte(c.text)); err != nil {
+				t.Error("its schema refuses what the server understands:", err)
 			}
 		})
 	}
@@ -109,7 +114,10 @@ func TestMalformedMessagesSayWhichFieldAndWhatIsAllowed(t *testing.T) {
 		{`{"type":"downlink_claim","meta":{"device":"` + euiText + `","network":"00000000"}}`, codeUnknownNetwork, "meta.network", testNetwork},
 		{`{"type":"downlink_claim","meta":{"device":"` + euiText + `","network":7}}`, codeBadField, "meta.network", ""},
 	} {
-		m, err := testEncoder().decode([]byte(c.text))
+		if schematest.CheckIncoming([]byte(c.text)) == nil && c.code != codeUnknownNetwork { // which a schema can't know
+			t.Errorf("%s: its schema takes what the server refuses", c.text)
+		}
+		m, err := testEncoder(t).decode([]byte(c.text))
 		if err == nil {
 			t.Errorf("%s was taken: %+v", c.text, m)
 			continue
@@ -125,7 +133,7 @@ func TestMalformedMessagesSayWhichFieldAndWhatIsAllowed(t *testing.T) {
 }
 
 func TestTheErrorOfAMalformedMessageCarriesItsMeta(t *testing.T) {
-	m, err := testEncoder().decode([]byte(`{"type":"nonsense","meta":{"device":"` + euiText + `","gateway":"x","application":"6caabba5aa141e23"}}`))
+	m, err := testEncoder(t).decode([]byte(`{"type":"nonsense","meta":{"device":"` + euiText + `","gateway":"x","application":"6caabba5aa141e23"}}`))
 	if want := (nsedge.Meta{Device: mustEUI(euiText), Application: mustEUI("6caabba5aa141e23")}); err == nil || !reflect.DeepEqual(m.meta(), want) {
 		t.Errorf("%+v, %v", m.meta(), err)
 	}
@@ -137,8 +145,11 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"type":"downlink_claim","meta":{"device":"` + euiText + `"}}`))
 	f.Add([]byte(`{"type":"status","meta":{"device":"` + euiText + `"}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		e := testEncoder()
+		e := testEncoder(t)
 		m, err := e.decode(text)
+		if err != nil && problemOf(err).Code != codeUnknownNetwork && schematest.CheckIncoming(text) == nil {
+			t.Errorf("%s: its schema takes what the server refuses: %v", text, err)
+		}
 		if (err == nil) != (m.answer != nil) {
 			t.Fatalf("%s: %v, %v", text, m, err)
 		}
@@ -147,7 +158,7 @@ func FuzzDecode(f *testing.F) {
 			if p.Code == codeServerError || p.Message == "" {
 				t.Errorf("%s: %+v", text, p)
 			}
-			if out := e.event(&nsedge.Notice{Meta: m.meta(), Level: nsedge.Error, Code: p.Code, Message: p.Message}, packetID{}, 0); !json.Valid(out) {
+			if out := e.event(&nsedge.Notice{Meta: timed(m.meta()), Level: nsedge.Error, Code: p.Code, Message: p.Message}, packetID{}, 0); !json.Valid(out) {
 				t.Errorf("%s", out)
 			}
 			return
@@ -158,4 +169,10 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// timed is the meta with a time, as each message has one.
+func timed(m nsedge.Meta) nsedge.Meta {
+	m.Time = time.Unix(1, 0)
+	return m
 }

@@ -27,5 +27,8 @@
 // page.go, devices.go and device_*.go, filters.go, connections.go and links.go,
 // bands.go, *_rest.go, errors.go, metrics.go, health.go.
 //
+// Package schema holds a JSON Schema for each message; the tests hold every
+// message that they see against it.
+//
 // The user's reference is docs/data-api.md.
 package dataapi

@@ -49,8 +49,8 @@ func realEvent() *nsedge.UplinkEvent {
 	}
 }
 
-func testEncoder() *encoder {
-	return &encoder{network: testNetwork, position: func(radio.EUI64) (Position, bool) { return Position{-25.468, -49.306, 954}, true }}
+func testEncoder(t testing.TB) *encoder {
+	return &encoder{made: checkMessage(t), network: testNetwork, position: func(radio.EUI64) (Position, bool) { return Position{-25.468, -49.306, 954}, true }}
 }
 
 // exact decodes JSON so that -97 and -97.0 differ.
@@ -66,7 +66,7 @@ func exact(t *testing.T, text string) map[string]any {
 }
 
 func TestUplinkEqualsTheMessageOfARealNetwork(t *testing.T) {
-	got := exact(t, string(testEncoder().event(realEvent(), realID, withRadio|withLoRa)))
+	got := exact(t, string(testEncoder(t).event(realEvent(), realID, withRadio|withLoRa)))
 	if want := exact(t, realUplink); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
@@ -75,7 +75,7 @@ func TestUplinkEqualsTheMessageOfARealNetwork(t *testing.T) {
 func TestRadioAndLoRaComeOnlyWhenAsked(t *testing.T) {
 	for _, ev := range []nsedge.Event{realEvent(), realDownlink()} {
 		for s := range shape(shapes) {
-			params := exact(t, string(testEncoder().event(ev, realID, s)))["params"].(map[string]any)
+			params := exact(t, string(testEncoder(t).event(ev, realID, s)))["params"].(map[string]any)
 			for name, asked := range map[string]bool{"radio": s&withRadio != 0, "lora": s&withLoRa != 0} {
 				if _, there := params[name]; there != asked {
 					t.Errorf("%T shape %d: %s there %v, asked %v", ev, s, name, there, asked)
@@ -83,6 +83,11 @@ func TestRadioAndLoRaComeOnlyWhenAsked(t *testing.T) {
 			}
 		}
 	}
+}
+
+func realRequest() *nsedge.DownlinkRequest {
+	at := time.Unix(1669718928, 795_157_000)
+	return &nsedge.DownlinkRequest{Meta: realMeta(), TXTime: at, Deadline: at.Add(-6 * time.Millisecond), Counter: 1 << 31, MaxSize: 51}
 }
 
 func realDownlink() *nsedge.DownlinkEvent {
@@ -125,7 +130,7 @@ func TestEachTypeHasItsFields(t *testing.T) {
 			 "modulation":{"type":"LORA","bandwidth":500000,"spreading":12,"coderate":"4/5","inverted":true},
 			 "hardware":{"tmst":5,"channel":0,"chain":0,"power":27,"gps":{"lat":-25.468,"lng":-49.306,"alt":954}}},
 			"lora":{"header":{"type":3,"version":0,"confirmed":false,"adr":false,"ack":true,"pending":true},"mac_commands":[{"DutyCycleReq":{"MaxDCycle":0}},{"Odd":{}},{"Empty":{}}]}}}`},
-		{"downlink_request", &nsedge.DownlinkRequest{Meta: realMeta(), TXTime: time.Unix(1669718928, 795_157_000), Deadline: time.Unix(1669718928, 789_157_000), Counter: 1 << 31, MaxSize: 51}, 3,
+		{"downlink_request", realRequest(), 3,
 			`{"type":"downlink_request",` + meta + `,"params":{"tx_time":1669718928.795157,"cutoff_time":1669718928.789157,"counter_down":2147483648,"max_size":51}}`},
 		{"join_request", &nsedge.JoinRequest{Meta: realMeta(), DevAddr: nsedge.DevAddr{0x16, 0x2a, 0x95, 0x21}, DevNonce: 0x0abc, NetID: [3]byte{0, 0, 0x13}, CFList: []byte{1, 2}}, 0,
 			`{"type":"join_request",` + meta + `,"params":{"dev_eui":"000516800011abf6","dev_addr":"162a9521","dev_nonce":"0abc","net_id":"000013","cf_list":"0102"}}`},
@@ -141,7 +146,7 @@ func TestEachTypeHasItsFields(t *testing.T) {
 			`{"type":"error","meta":{"time":5},"params":{"code":"c","message":"m"}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			text := string(testEncoder().event(c.ev, realID, c.s))
+			text := string(testEncoder(t).event(c.ev, realID, c.s))
 			if got, want := exact(t, text), exact(t, c.want); !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %s\nwant %s", text, c.want)
 			}
@@ -175,8 +180,8 @@ func TestIntegersNeverHaveAFraction(t *testing.T) {
 	}
 	up, down := realEvent(), realDownlink()
 	up.Radio.RSSI, down.Radio.Power = -97.5, 14.04
-	for _, ev := range []nsedge.Event{up, down, &nsedge.DownlinkRequest{Meta: realMeta()}, &nsedge.Location{Meta: realMeta(), Solutions: []nsedge.Solution{{}}}} {
-		walk(exact(t, string(testEncoder().event(ev, realID, withRadio|withLoRa))))
+	for _, ev := range []nsedge.Event{up, down, realRequest(), &nsedge.Location{Meta: realMeta(), Solutions: []nsedge.Solution{{}}}} {
+		walk(exact(t, string(testEncoder(t).event(ev, realID, withRadio|withLoRa))))
 	}
 	for _, name := range integers {
 		if !seen[name] {
@@ -212,7 +217,7 @@ func FuzzTagsAndTextsMakeValidJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, tag, message string) {
 		m := realMeta()
 		m.Tags = []string{tag, tag}
-		text := testEncoder().event(&nsedge.Notice{Meta: m, Message: message}, realID, 0)
+		text := testEncoder(t).event(&nsedge.Notice{Meta: m, Code: "c", Message: message}, realID, 0)
 		if !json.Valid(text) {
 			t.Errorf("%s", text)
 		}

@@ -51,6 +51,7 @@ type Position struct {
 type encoder struct {
 	network  string                                  // meta.network
 	position func(radio.EUI64) (p Position, ok bool) // nil if unknown
+	made     func(text []byte)                       // tests look at each message here; nil otherwise
 }
 
 // packetID is unique per message.
@@ -81,6 +82,9 @@ func (e *encoder) event(ev nsedge.Event, id packetID, s shape) []byte {
 	}
 	w.end()
 	w.end()
+	if e.made != nil {
+		e.made(w.b)
+	}
 	return w.b
 }
 

@@ -10,7 +10,7 @@ func TestGatewaysOfTheSite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Config{
 			Gateways: func() []Gateway { return []Gateway{{mustEUI("b0fd0b7002640000"), "AU915-1", true}} },
-			Position: testEncoder().position,
+			Position: testEncoder(t).position,
 		})
 		const path = "/api/v1.0/gateways"
 		status, body := r.rest("GET", path, "")

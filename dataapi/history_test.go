@@ -344,7 +344,7 @@ func TestStoredFilters(t *testing.T) {
 		}
 		id := f["id"].(string)
 		conn := r.connect("radio=1&filter=" + strings.ToUpper(id))
-		r.Publish(&nsedge.DownlinkRequest{Meta: realMeta()})
+		r.Publish(realRequest())
 		r.Publish(uplinkNumber(1))
 		if m := r.next(conn); m.Type != "uplink" || m.Params["radio"] == nil {
 			t.Errorf("through the filter came %v", m)
@@ -382,7 +382,7 @@ func TestVeryOldClientsGetModulationAsANumber(t *testing.T) {
 		shape shape
 		want  string
 	}{{realEvent(), withRadio, `"type":"LORA"`}, {realEvent(), withRadio | withNumbers, `"type":0`}, {fsk, withRadio, `"type":"FSK"`}, {fsk, withRadio | withNumbers, `"type":1`}} {
-		if text := string(testEncoder().event(c.ev, realID, c.shape)); !strings.Contains(text, `"modulation":{`+c.want) {
+		if text := string(testEncoder(t).event(c.ev, realID, c.shape)); !strings.Contains(text, `"modulation":{`+c.want) {
 			t.Errorf("wanted %s in %s", c.want, text)
 		}
 	}
@@ -398,7 +398,7 @@ func BenchmarkReplay(b *testing.B) {
 	for i := range 50_000 {
 		h.record(uplink, freshEvent(uint32(i)), packetID{})
 	}
-	e := testEncoder()
+	e := benchEncoder()
 	b.ReportAllocs()
 	p := &replay{history: h, through: h.newest(), wanted: func(*past) bool { return true }}
 	for b.Loop() {

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"gatewayd/dataapi/schema/schematest"
 	"gatewayd/nsedge"
 	"gatewayd/radio"
 )
@@ -211,6 +212,7 @@ func start(t *testing.T, cfg Config) *rig {
 		t.Fatal(err)
 	}
 	s.handler = checked(t, s.handler)
+	s.encoder.made = checkMessage(t)
 	r.Server = s
 	r.token = r.key(Key{Rights: AllRights()})
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -229,6 +231,15 @@ func start(t *testing.T, cfg Config) *rig {
 	r.stop = func(cause error) { cancel(cause); running.Wait() }
 	t.Cleanup(func() { r.stop(nil) })
 	return r
+}
+
+// checkMessage holds each message that is made against its schema.
+func checkMessage(t testing.TB) func([]byte) {
+	return func(text []byte) {
+		if err := schematest.CheckOutgoing(text); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func (r *rig) key(k Key) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"gatewayd/dataapi/schema"
 	"gatewayd/nsedge"
 )
 
@@ -66,9 +68,9 @@ func TestEachConnectionHasItsOwnView(t *testing.T) {
 		copied.Duplicate = true
 		r.Publish(realEvent())
 		r.Publish(copied)
-		r.Publish(&nsedge.Notice{Meta: nsedge.Meta{Device: mustEUI("0000000000000002")}, Level: nsedge.Error, Code: "not yours"})
-		r.Publish(&nsedge.Notice{Meta: nsedge.Meta{Device: mustEUI("0000000000000001")}, Level: nsedge.Error, Code: "yours"})
-		r.Publish(&nsedge.DownlinkRequest{Meta: realMeta()})
+		r.Publish(&nsedge.Notice{Meta: nsedge.Meta{Device: mustEUI("0000000000000002"), Time: time.Unix(1, 0)}, Level: nsedge.Error, Code: "not yours"})
+		r.Publish(&nsedge.Notice{Meta: nsedge.Meta{Device: mustEUI("0000000000000001"), Time: time.Unix(1, 0)}, Level: nsedge.Error, Code: "yours"})
+		r.Publish(realRequest())
 
 		first := r.next(plain)
 		if first.Type != "uplink" || first.Params["radio"] != nil || first.Params["duplicate"] != false {
@@ -107,7 +109,7 @@ func TestAMessageIsEncodedOncePerShape(t *testing.T) {
 		if n := value(t, r.metrics.encoded); n != 4 {
 			t.Errorf("an uplink for 40 connections of 4 shapes was encoded %v times", n)
 		}
-		r.Publish(&nsedge.DownlinkRequest{Meta: realMeta()})
+		r.Publish(realRequest())
 		for _, c := range all {
 			r.next(c)
 		}
@@ -293,6 +295,9 @@ func TestEveryTypeHasItsName(t *testing.T) {
 		if again, ok := parseKind(k.String()); !ok || again != k {
 			t.Errorf("%T: %q", ev, k)
 		}
+	}
+	if got, want := schema.Outgoing(), strings.Split(kind(1<<len(kindNames)-1).String(), ","); !slices.Equal(got, want) {
+		t.Errorf("schemas for %v, types %v", got, want)
 	}
 	if got := fmt.Sprint(defaultKinds); got != "uplink,downlink_request,downlink,join_request,status_response" {
 		t.Errorf("default types %s", got)

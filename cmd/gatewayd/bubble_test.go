@@ -21,6 +21,7 @@ import (
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/sx1302sim"
 	"gatewayd/dataapi"
+	"gatewayd/dataapi/schema/schematest"
 	"gatewayd/nsedge/enddevice"
 	"gatewayd/nsedge/region"
 	"gatewayd/nsedge/store"
@@ -205,6 +206,9 @@ func (a *as) read(react func(*as, asMessage)) {
 		_, text, err := a.conn.ReadMessage()
 		if err != nil {
 			return
+		}
+		if err := schematest.CheckOutgoing(text); err != nil {
+			a.w.t.Error(err)
 		}
 		m := asMessage{at: time.Now()}
 		if err := json.Unmarshal(text, &m); err != nil {

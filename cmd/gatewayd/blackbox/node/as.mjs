@@ -1,6 +1,7 @@
 // An application server: a WebSocket client of the Data API, and a client of
 // the Management API.
 import WebSocket from 'ws'
+import { checkMessage } from './schema.mjs'
 import { Inbox, within } from './wait.mjs'
 
 export class AppServer {
@@ -11,7 +12,7 @@ export class AppServer {
     const types = 'uplink,downlink,downlink_request,join_request,status_response,error,warning,info'
     const url = `${http.replace('http', 'ws')}/api/v1.0/data?access_token=${token}&types=${types}&radio=1&lora=1`
     as.ws = new WebSocket(url, { handshakeTimeout: 10000 })
-    as.ws.on('message', data => as.inbox.push(JSON.parse(data)))
+    as.ws.on('message', data => as.inbox.push(checkMessage(JSON.parse(data))))
     as.ws.on('close', (code, why) => as.inbox.fail(new Error(`the Data API closed the connection: ${code} ${why}`)))
     await within(new Promise((resolve, reject) => {
       as.ws.on('open', resolve)
