@@ -51,6 +51,9 @@ type Emulation struct {
 	PPS    *sx1302sim.PPS // pulses of a satellite receiver
 	Lax    bool           // tolerate what the real chip would not
 	Log    *slog.Logger
+	// I2C is what is on the board's second bus; nil: a thermometer at 25 °C and
+	// a full-duplex board's amplifier.
+	I2C *sx1302sim.I2C
 }
 
 // emulatedEUI is the default: Semtech's prefix, and a middle that no product
@@ -76,6 +79,13 @@ func Emulate(e Emulation) (*Hardware, *sx1302sim.Chip, error) {
 	if e.RSSI == 0 {
 		e.RSSI = b.Radios[0].RSSIOffset
 	}
+	if e.I2C == nil {
+		bus, err := sx1302sim.NewI2C(sx1302sim.I2CConfig{})
+		if err != nil {
+			return nil, nil, fmt.Errorf("simulated I2C bus: %w", err)
+		}
+		e.I2C = bus
+	}
 	chip, err := sx1302sim.New(sx1302sim.Config{
 		EUI: e.EUI, Model: e.Model, Radios: [2]sx1302sim.RadioKind{e.Radio, e.Radio},
 		Medium: e.Medium, Timing: timing, CounterStart: e.Start, RSSIOffset: radio.DBm(e.RSSI),
@@ -89,6 +99,7 @@ func Emulate(e Emulation) (*Hardware, *sx1302sim.Chip, error) {
 		Board:  b,
 		Port:   chip.Port(),
 		SX1261: chip.SX1261Port(),
+		I2C:    e.I2C,
 		Medium: e.Medium,
 		Reset: func(context.Context) error {
 			chip.SetReset(true)

@@ -70,7 +70,7 @@ type Options struct {
 	SPI      string // "" is the board's; "/dev/spidevB.C", "usb:/dev/ttyACM0" or "unix:PATH"
 	SPIClock physic.Frequency
 	SX1261   string       // "": none; "/dev/spidevB.C" or "unix:PATH"
-	I2C      string       // "": none; "/dev/i2c-N"
+	I2C      string       // "": none; "/dev/i2c-N" or "unix:PATH"
 	Log      *slog.Logger // nil: silent
 }
 
@@ -97,9 +97,18 @@ func (b Board) Open(o Options) (*Hardware, error) {
 // openI2C opens the bus of the thermometer and of a full-duplex board's
 // amplifier.
 func (h *Hardware) openI2C(path string) error {
+	if strings.HasPrefix(path, "unix:") {
+		bus, err := concentrator.DialI2C(path)
+		if err != nil {
+			return fmt.Errorf("%w; start the emulator that serves it, e.g. gatewayd sim --i2c-socket %s", err, strings.TrimPrefix(path, "unix:"))
+		}
+		h.I2C = bus
+		h.closers = append(h.closers, bus.Close)
+		return nil
+	}
 	n, err := strconv.Atoi(strings.TrimPrefix(path, "/dev/i2c-"))
 	if err != nil {
-		return fmt.Errorf("I2C bus %q: /dev/i2c-N is wanted", path)
+		return fmt.Errorf("I2C bus %q: /dev/i2c-N or unix:PATH is wanted", path)
 	}
 	bus, err := sysfs.NewI2C(n)
 	if err != nil {

@@ -24,6 +24,8 @@ type simOptions struct {
 	usb      bool
 	usbLink  string
 	sx1261   string
+	i2c      string
+	celsius  float64
 	gnss     bool
 	gnssLink string
 	ppm      float64
@@ -44,12 +46,15 @@ func newSim(std streams) *cobra.Command {
 frames: a request is a 32-bit big-endian length and that many bytes clocked out, the
 response is as many bytes clocked in. Or on a USB card: behind a pseudo terminal that
 speaks as the card's microcontroller does on /dev/ttyACM0. Its antenna is in a
-simulated medium, which other programs reach by the air protocol.`,
+simulated medium, which other programs reach by the air protocol. SIGUSR1 pulses the
+chip's reset line.`,
 		Args: exactly(0, ""),
 	}
 	var o simOptions
 	cmd.Flags().StringVar(&o.socket, "spi-socket", "", "unix socket `PATH` to serve the chip on")
 	cmd.Flags().StringVar(&o.sx1261, "sx1261-socket", "", "unix socket `PATH` to serve the chip's SX1261 on, the radio for listen before talk")
+	cmd.Flags().StringVar(&o.i2c, "i2c-socket", "", "unix socket `PATH` to serve the board's I2C bus on: its thermometer, and the amplifier of a full-duplex board")
+	cmd.Flags().Float64Var(&o.celsius, "celsius", 25, "the board's temperature, -64 to 125")
 	cmd.Flags().BoolVar(&o.usb, "usb-pty", false, "serve it as a USB card on a new pseudo terminal, whose path is printed")
 	cmd.Flags().StringVar(&o.usbLink, "usb-link", "", "as --usb-pty, with a symbolic link at `PATH` to the pseudo terminal")
 	cmd.Flags().BoolVar(&o.gnss, "gnss-pty", false, "serve a satellite receiver (UBX, NMEA) on a new pseudo terminal, whose path is printed; its pulses go into the chip")
@@ -84,6 +89,11 @@ func runSim(cmd *cobra.Command, std streams, o simOptions) (err error) {
 		return err
 	}
 	open.add(companion.close)
+	bus, err := o.secondBus(cmd, &emulation)
+	if err != nil {
+		return err
+	}
+	open.add(bus.close)
 	sky, err := o.sky(&emulation)
 	if err != nil {
 		return err
@@ -100,8 +110,12 @@ func runSim(cmd *cobra.Command, std streams, o simOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	signals, unsignal := resetSignals()
+	open.add(unsignal)
 	printSim(std, o, host, sky, medium)
-	host = host.with(companion)
+	host = host.with(companion).with(bus).with(simHost{serve: func(ctx context.Context, _ *sx1302sim.Chip) error {
+		return resetOnSignal(ctx, signals, hw)
+	}})
 	return errors.Join(serveSim(cmd.Context(), hw, chip, host, sky, medium, emulation.Log), hw.Close())
 }
 
@@ -152,6 +166,9 @@ func printSim(std streams, o simOptions, host simHost, sky simSky, medium net.Li
 	fmt.Fprintf(std.out, "  gatewayd:        spi = %q in [concentrator]\n", host.spi)
 	if o.sx1261 != "" {
 		fmt.Fprintf(std.out, "  its SX1261:      sx1261_spi = %q\n", "unix:"+absolute(o.sx1261))
+	}
+	if o.i2c != "" {
+		fmt.Fprintf(std.out, "  its I2C bus:     i2c = %q\n", "unix:"+absolute(o.i2c))
 	}
 	fmt.Fprintf(std.out, "  other programs:  %s\n", host.other)
 	if sky.place != "" {

@@ -10,6 +10,7 @@
 //	transmit.go   triggers, states, the way out     modulator.go                    registers back into a frame
 //	sx1261.go     the companion radio, its port     scan.go, ears.go                what it hears, what that means for the AGC
 //	faults.go     misbehaviour on demand            socket.go, trace.go             the chip-select socket, bus traces
+//	i2c.go        the board's thermometer and amplifier
 //	usb.go        a USB card's microcontroller in front of the chip
 //
 // # What is exact

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -30,10 +32,26 @@ var errMalformed = errors.New("not a chip-select frame")
 // 16 clients share the bus, a transfer at a time. Violations are counted and
 // reported as for the port, but the client gets its answer. Serve closes l.
 func (c *Chip) Serve(ctx context.Context, l net.Listener) error {
-	return c.serve(ctx, l, c.transfer)
+	return serveFrames(ctx, l, c.log, spiFrames(c.transfer))
 }
 
-func (c *Chip) serve(ctx context.Context, l net.Listener, transfer func(w, r []byte) error) error {
+// answerer answers a request with a response, for which it may use r.
+type answerer func(request, r []byte) (response []byte, err error)
+
+// spiFrames answers a frame with as many bytes.
+func spiFrames(transfer func(w, r []byte) error) answerer {
+	return func(w, r []byte) ([]byte, error) {
+		r = slices.Grow(r[:0], len(w))[:len(w)]
+		err := transfer(w, r)
+		if errors.Is(err, ErrTransfer) || errors.Is(err, ErrClosed) {
+			return nil, err
+		}
+		return r, nil // violations are counted, and answered
+	}
+}
+
+// serveFrames serves all clients of a socket until ctx ends.
+func serveFrames(ctx context.Context, l net.Listener, log *slog.Logger, answer answerer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(ctx, func() { l.Close() })
@@ -47,12 +65,12 @@ func (c *Chip) serve(ctx context.Context, l net.Listener, transfer func(w, r []b
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("accept on SPI socket: %w", err)
+			return fmt.Errorf("accept on bus socket: %w", err)
 		}
 		select {
 		case places <- struct{}{}:
 		default:
-			c.log.Warn("SPI socket client turned away", "clients", maxClients)
+			log.Warn("bus socket client turned away", "clients", maxClients)
 			conn.Close()
 			continue
 		}
@@ -60,26 +78,23 @@ func (c *Chip) serve(ctx context.Context, l net.Listener, transfer func(w, r []b
 			defer func() { <-places }()
 			defer context.AfterFunc(ctx, func() { conn.Close() })()
 			defer conn.Close()
-			if err := c.client(conn, transfer); err != nil && ctx.Err() == nil {
-				c.log.Warn("SPI socket client disconnected", "err", err)
+			if err := serveClient(conn, answer); err != nil && ctx.Err() == nil {
+				log.Warn("bus socket client disconnected", "err", err)
 			}
 		})
 	}
 }
 
-// client serves one connection until it ends; nil if it ended between frames.
-func (c *Chip) client(conn net.Conn, transfer func(w, r []byte) error) error {
+// serveClient serves one connection until it ends; nil if it ended between
+// requests.
+func serveClient(conn net.Conn, answer answerer) error {
 	var w, r []byte
 	for {
 		var err error
 		if w, err = readFrame(conn, w); err != nil || w == nil {
 			return err
 		}
-		if cap(r) < len(w) {
-			r = make([]byte, cap(w))
-		}
-		r = r[:len(w)]
-		if err := transfer(w, r); errors.Is(err, ErrTransfer) || errors.Is(err, ErrClosed) {
+		if r, err = answer(w, r); err != nil {
 			return err
 		}
 		if err := conn.SetWriteDeadline(time.Now().Add(socketPatience)); err != nil {

@@ -16,14 +16,20 @@ import (
 // serve starts the socket of a chip and returns how to connect to it.
 func serve(t *testing.T, c *Chip) func() net.Conn {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "spi.sock")
+	return serveOn(t, c.Serve)
+}
+
+// serveOn serves anything on a socket and returns how to connect to it.
+func serveOn(t *testing.T, run func(context.Context, net.Listener) error) func() net.Conn {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "bus.sock")
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- c.Serve(ctx, l) }()
+	go func() { done <- run(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -166,7 +172,7 @@ func FuzzSocket(f *testing.F) {
 			want, rest = want+n, rest[4+n:]
 		}
 		p := &pipe{in: bytes.NewReader(b)}
-		err = c.client(p, c.transfer)
+		err = serveClient(p, spiFrames(c.transfer))
 		if p.out != want {
 			t.Errorf("%d bytes answered, want %d (%v)", p.out, want, err)
 		}

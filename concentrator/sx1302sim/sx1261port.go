@@ -68,7 +68,7 @@ func (b *companionBus) TxPackets(packets []spi.Packet) error {
 
 // ServeSX1261 is Serve for the companion's chip select.
 func (c *Chip) ServeSX1261(ctx context.Context, l net.Listener) error {
-	return c.serve(ctx, l, c.transferSX1261)
+	return serveFrames(ctx, l, c.log, spiFrames(c.transferSX1261))
 }
 
 // sx1261Busy is how long BUSY of the companion stays high.

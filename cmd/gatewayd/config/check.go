@@ -137,8 +137,10 @@ func (c Config) checkConcentrator(k *checker) {
 	if k.oneOf("concentrator.lbt", cc.LBT, LBTAuto, LBTOn, LBTOff); cc.LBT == LBTOn && cc.SX1261 == "" && !c.Emulated() {
 		k.fault("concentrator.lbt", cc.LBT, "an SX1261 does the listening; set sx1261_spi, or lbt = \"auto\"")
 	}
-	if cc.I2C != "" && !i2cdev.MatchString(cc.I2C) {
-		k.fault("concentrator.i2c", cc.I2C, "allowed: /dev/i2c-N (e.g. /dev/i2c-1), or \"\" for none")
+	if path, ok := strings.CutPrefix(cc.I2C, "unix:"); ok {
+		k.unixPath("concentrator.i2c", cc.I2C, path)
+	} else if cc.I2C != "" && !i2cdev.MatchString(cc.I2C) {
+		k.fault("concentrator.i2c", cc.I2C, "allowed: /dev/i2c-N (e.g. /dev/i2c-1), unix:PATH, or \"\" for none")
 	}
 	if cc.SPIHz != 0 && (cc.SPIHz < MinSPIHz || cc.SPIHz > MaxSPIHz) {
 		k.fault("concentrator.spi_hz", cc.SPIHz, "allowed: %d to %d, or 0 for the board's", MinSPIHz, MaxSPIHz)

@@ -61,7 +61,7 @@ type Concentrator struct {
 	Board  string `toml:"board" comment:"What is soldered: pins, radios, gain table. \"gatewayd config check --help\" lists the names."`
 	SPI    string `toml:"spi" comment:"/dev/spidevBUS.CS, usb:/dev/ttyACM0 for a USB card, or unix:PATH for a chip emulator (gatewayd sim). Empty: the board's."`
 	Conf   string `toml:"sx130x_conf" comment:"A packet forwarder's global_conf.json: its radios, channels and gain tables instead of the board's and the region's. Empty: none."`
-	I2C    string `toml:"i2c" comment:"/dev/i2c-N of the thermometer, and of the transmit amplifier's gain on full-duplex boards. Empty: none."`
+	I2C    string `toml:"i2c" comment:"/dev/i2c-N, or unix:PATH, of the thermometer, and of the transmit amplifier's gain on full-duplex boards. Empty: none."`
 	SX1261 string `toml:"sx1261_spi" comment:"/dev/spidevBUS.CS or unix:PATH of the SX1261, the radio for listen before talk. Empty: none."`
 	LBT    string `toml:"lbt" comment:"Listen before talk: auto (if there is an SX1261 and the region or sx130x_conf wants it), on or off."`
 	SPIHz  int    `toml:"spi_hz" comment:"SPI clock in Hz, 100000 to 10000000. 0: the board's."`

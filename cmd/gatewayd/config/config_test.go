@@ -49,6 +49,7 @@ func badValues() []badValue {
 		{"concentrator.spi", `"unix:/` + long + `"`, []string{"it has 121"}},
 		{"concentrator.sx130x_conf", `"global_conf.json"`, []string{"an absolute path"}},
 		{"concentrator.i2c", `"i2c-1"`, []string{"/dev/i2c-N"}},
+		{"concentrator.i2c", `"unix:"`, []string{"characters, it has 0"}},
 		{"concentrator.sx1261_spi", `"spidev0.1"`, []string{"/dev/spidevBUS.CS", "unix:PATH"}},
 		{"concentrator.lbt", `"yes"`, []string{"auto, on, off"}},
 		{"concentrator.lbt", `"on"`, []string{"set sx1261_spi"}},
