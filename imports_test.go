@@ -42,7 +42,7 @@ func rules() map[string]rule {
 		"concentrator/gnss":      {theirs: []string{"golang.org/x/sys/unix"}},
 		"concentrator/halconf":   {ours: []string{"radio", "concentrator"}, theirs: []string{"github.com/tailscale/hujson"}},
 		"concentrator/sx1302sim": {ours: []string{"radio", "radio/air", "concentrator/reg", "concentrator/bridge"}, theirs: []string{"periph.io/x/conn/..."}},
-		"board":                  {ours: []string{"radio", "concentrator", "concentrator/bridge", "concentrator/sx1302sim", "radio/air"}, theirs: []string{"periph.io/x/conn/...", "periph.io/x/host/..."}},
+		"board":                  {ours: []string{"radio", "concentrator", "concentrator/bridge", "concentrator/sx1302sim", "radio/air"}, theirs: []string{"periph.io/x/conn/...", "periph.io/x/host/...", "github.com/pelletier/go-toml/..."}},
 		"nsedge":                 {ours: []string{"radio", "nsedge/..."}, theirs: []string{"github.com/brocaar/lorawan/..."}},
 		"nsedge/classb":          {},
 		"nsedge/store":           {ours: []string{"radio"}, theirs: []string{"go.etcd.io/bbolt/..."}},

@@ -7,6 +7,8 @@ import (
 
 	"gatewayd/board"
 	"gatewayd/concentrator"
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
 )
 
 // each runs f for every board.
@@ -28,19 +30,8 @@ func each(t *testing.T, f func(t *testing.T, b board.Board)) {
 // another power than it reports.
 func TestGainTablesRise(t *testing.T) {
 	each(t, func(t *testing.T, b board.Board) {
-		for i, r := range b.Radios {
-			if !r.Transmit {
-				continue
-			}
-			if n := len(r.Gains); n == 0 || n > 16 {
-				t.Errorf("radio %d: %d entries, the chip's firmware takes 1 to 16", i, n)
-			}
-			if err := concentrator.CheckGains("Gains", r.Gains); err != nil {
-				t.Error(err)
-			}
-			for _, odd := range concentrator.LintGains(r.Gains) {
-				t.Errorf("radio %d: %s", i, odd)
-			}
+		for _, odd := range b.Lint() {
+			t.Error(odd)
 		}
 	})
 }
@@ -48,41 +39,57 @@ func TestGainTablesRise(t *testing.T) {
 func TestEachBoardIsComplete(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z0-9-]+$`)
 	each(t, func(t *testing.T, b board.Board) {
-		if !name.MatchString(b.Name) || b.Title == "" || b.Source == "" {
-			t.Errorf("name %q, title %q, source %q", b.Name, b.Title, b.Source)
+		if !name.MatchString(b.Name) || b.Title == "" || len(b.Sources) == 0 || b.Chip == "" {
+			t.Errorf("name %q, title %q, sources %q, chip %q", b.Name, b.Title, b.Sources, b.Chip)
 		}
 		if b.Reset == 0 && !b.USB() {
 			t.Error("no reset line: a chip that can't be reset can't be trusted")
 		}
-		if b.SPI == "" || b.SPIClock <= 0 {
-			t.Errorf("SPI %q at %v", b.SPI, b.SPIClock)
-		}
-		if b.ClockSource < 0 || b.ClockSource > 1 {
-			t.Errorf("clock from radio %d", b.ClockSource)
-		}
-		transmits := 0
-		for _, r := range b.Radios {
-			if r.Transmit {
-				transmits++
-			}
-			if r.Enable && r.RSSIOffset >= 0 {
-				t.Errorf("RSSI offset %v, the chip reports positive numbers", r.RSSIOffset)
+		seen := map[string]bool{}
+		for _, band := range b.Bands {
+			for _, n := range band.Names {
+				if _, err := region.Lookup(n); err != nil {
+					t.Error(err)
+				}
+				if seen[n] {
+					t.Errorf("%s is there twice", n)
+				}
+				seen[n] = true
 			}
 		}
-		if transmits == 0 {
-			t.Error("no radio transmits")
+		radios, known := b.Radios(b.Bands[0].Names[0] + "-2")
+		if !known || !radios[0].Transmit || radios[1].Transmit || len(radios[0].Gains) == 0 {
+			t.Errorf("known %v: %+v", known, radios)
 		}
-		pins := map[board.Pin]bool{}
-		for _, p := range []board.Pin{b.Reset, b.PowerEnable, b.SX1261Reset, b.GNSSReset} {
-			if p < 0 || p > 27 {
-				t.Errorf("%v is not on the header", p)
-			}
-			if p != 0 && pins[p] {
-				t.Errorf("%v is used twice", p)
-			}
-			pins[p] = true
+		if _, known := b.Radios("ISM2400"); known {
+			t.Error("ISM2400 is known")
 		}
 	})
+}
+
+// The values are those of RAKwireless's global_conf.us_902_928.json and
+// global_conf.cn_470_510.json for the RAK2287.
+func TestTheRegionChoosesTableInputAndOffset(t *testing.T) {
+	b, err := board.Lookup("RAK2287")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		region string
+		first  concentrator.Gain
+		single bool
+		offset radio.DB
+	}{
+		{"EU868", concentrator.Gain{Power: 12, PA: true, Index: 4}, false, -215.4},
+		{"US915-2", concentrator.Gain{Power: 12, PA: true, Index: 6}, false, -215.4},
+		{"AS923-1", concentrator.Gain{Power: 12, PA: true, Index: 1}, false, -215.4},
+		{"CN470-1", concentrator.Gain{Power: -6, PA: false, Index: 0}, true, -207},
+	} {
+		r, known := b.Radios(c.region)
+		if !known || r[0].Gains[0] != c.first || r[0].SingleInput != c.single || r[1].SingleInput != c.single || r[0].RSSIOffset != c.offset {
+			t.Errorf("%s: known %v, %+v", c.region, known, r[0])
+		}
+	}
 }
 
 func TestNamesAreUniqueAndFoundInAnyCase(t *testing.T) {

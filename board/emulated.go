@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"periph.io/x/conn/v3/physic"
-
 	"gatewayd/concentrator/sx1302sim"
 	"gatewayd/radio"
 	"gatewayd/radio/air"
@@ -23,16 +21,16 @@ const EmulatedName = "emulated"
 
 // emulated is a board like the vendor's reference design, with a simulated
 // chip on it.
-func emulated() Board {
-	b := semtechCoreCell()
+func emulated() (Board, error) {
+	b, err := Lookup("semtech-corecell")
 	b.Name = EmulatedName
 	b.Title = "simulated SX1302 with its antenna in a simulated medium"
-	b.Source = "package sx1302sim"
-	b.SPI = ""
+	b.Sources, b.Notes = []string{"package sx1302sim"}, nil
+	b.SPI, b.SX1261, b.I2C = "", "", ""
 	b.Reset, b.PowerEnable, b.SX1261Reset = 0, 0, 0
 	b.Thermometers = nil
 	b.GNSS = GNSS{}
-	return b
+	return b, err
 }
 
 // Emulation says how the simulated chip behaves. Its zero value is an SX1302
@@ -66,8 +64,11 @@ func Emulate(e Emulation) (*Hardware, *sx1302sim.Chip, error) {
 	if e.EUI == (radio.EUI64{}) {
 		e.EUI = emulatedEUI()
 	}
-	b := emulated()
-	timing := sx1302sim.Timing{Hz: int(b.SPIClock / physic.Hertz), PerTransfer: defaultTransfer}
+	b, err := emulated()
+	if err != nil {
+		return nil, nil, err
+	}
+	timing := sx1302sim.Timing{Hz: int(b.SPIHz), PerTransfer: defaultTransfer}
 	if e.Timing != nil {
 		timing = *e.Timing
 	}
@@ -77,7 +78,7 @@ func Emulate(e Emulation) (*Hardware, *sx1302sim.Chip, error) {
 		closers = append(closers, func() error { e.Medium.Close(); return nil })
 	}
 	if e.RSSI == 0 {
-		e.RSSI = b.Radios[0].RSSIOffset
+		e.RSSI = radio.DB(b.Bands[0].RSSIOffset)
 	}
 	if e.I2C == nil {
 		bus, err := sx1302sim.NewI2C(sx1302sim.I2CConfig{})

@@ -74,7 +74,7 @@ func TestBoardReachesAChipBehindASocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hw, err := b.Open(board.Options{SPI: "unix:" + path, SPIClock: physic.MegaHertz})
+	hw, err := b.Open(board.Options{SPI: "unix:" + path, SPIHz: 1_000_000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +84,8 @@ func TestBoardReachesAChipBehindASocket(t *testing.T) {
 	if hw.Reset != nil || hw.Hold != nil {
 		t.Error("a reset line behind a socket")
 	}
-	if hw.Board.SPIClock != physic.MegaHertz {
-		t.Errorf("clock %v", hw.Board.SPIClock)
+	if hw.Board.SPIHz != 1_000_000 {
+		t.Errorf("clock %v Hz", hw.Board.SPIHz)
 	}
 	if err := hw.Close(); err != nil {
 		t.Error(err)

@@ -3,6 +3,7 @@ package board
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -12,33 +13,68 @@ import (
 )
 
 // headerChips are the labels of the GPIO controllers whose lines are on a
-// Raspberry Pi's header: Pi 0 to 3, Pi 4 and CM4, Pi 5.
+// Raspberry Pi's header: Pi 0 to 3 and Zero 2 W, Pi 4 and CM4, Pi 5.
 func headerChips() []string {
 	return []string{"pinctrl-bcm2835", "pinctrl-bcm2711", "pinctrl-rp1"}
 }
 
+// controller is a GPIO controller of the kernel: the seam between this
+// package and the character device.
+type controller struct {
+	label string
+	line  func(n int) gpioLine // nil: it has no such line
+}
+
+// gpioLine is one line of a controller. Its first Out requests it from the
+// kernel, in this program's name.
+type gpioLine interface {
+	Out(gpio.Level) error
+	Consumer() string // who has it, "" if nobody
+	Close()
+}
+
+// controllers lists those that this user may open.
+func controllers() ([]controller, error) {
+	if _, err := driverreg.Init(); err != nil {
+		return nil, fmt.Errorf("look for GPIO controllers: %w", err)
+	}
+	var list []controller
+	for _, chip := range gpioioctl.Chips {
+		list = append(list, controller{chip.Label(), func(n int) gpioLine {
+			if l := chip.ByNumber(n); l != nil {
+				return l
+			}
+			return nil
+		}})
+	}
+	return list, nil
+}
+
 // header is the Pi's header by the kernel's GPIO character device.
 type header struct {
-	chip  *gpioioctl.GPIOChip
-	taken map[Pin]*gpioioctl.GPIOLine
+	controller
+	taken map[Pin]gpioLine
 }
 
 // openHeader finds the controller by its label.
 func openHeader() (*header, error) {
-	if _, err := driverreg.Init(); err != nil {
-		return nil, fmt.Errorf("look for GPIO controllers: %w", err)
+	list, err := controllers()
+	if err != nil {
+		return nil, err
 	}
+	return headerOf(list)
+}
+
+func headerOf(list []controller) (*header, error) {
 	var seen []string
-	for _, chip := range gpioioctl.Chips {
-		for _, label := range headerChips() {
-			if chip.Label() == label {
-				return &header{chip: chip, taken: map[Pin]*gpioioctl.GPIOLine{}}, nil
-			}
+	for _, c := range list {
+		if slices.Contains(headerChips(), c.label) {
+			return &header{c, map[Pin]gpioLine{}}, nil
 		}
-		seen = append(seen, chip.Label())
+		seen = append(seen, c.label)
 	}
 	if len(seen) == 0 {
-		seen = []string{"none; is this a Raspberry Pi, and may this user open /dev/gpiochip*?"}
+		seen = []string{"none; is this a Raspberry Pi, and is this user in the group gpio?"}
 	}
 	return nil, fmt.Errorf("no GPIO controller of a Raspberry Pi (%s); found: %s",
 		strings.Join(headerChips(), ", "), strings.Join(seen, ", "))
@@ -46,9 +82,9 @@ func openHeader() (*header, error) {
 
 // Out implements outputs. The line is requested on first use and kept.
 func (h *header) Out(p Pin, high bool) error {
-	line := h.chip.ByNumber(int(p))
+	line := h.line(int(p))
 	if line == nil {
-		return fmt.Errorf("%s has no line %d", h.chip.Label(), int(p))
+		return fmt.Errorf("%s has no line %d", h.label, int(p))
 	}
 	consumer := line.Consumer() // before we become it
 	if err := line.Out(gpio.Level(high)); err != nil {
@@ -67,13 +103,19 @@ func busyHint(p Pin, consumer string) string {
 		consumer = "an unnamed consumer"
 	}
 	hint := fmt.Sprintf("; the line is held by %s", consumer)
-	if p == 7 || strings.HasPrefix(consumer, "spi") {
+	switch {
+	case p == 7 || strings.HasPrefix(consumer, "spi"):
 		hint += "; add dtoverlay=spi0-1cs to config.txt and restart the Pi"
+	case strings.HasPrefix(consumer, "gatewayd@"):
+		hint += "; another gatewayd runs: stop it first"
+	default:
+		hint += "; stop that program, or remove its overlay from config.txt and restart the Pi"
 	}
 	return hint
 }
 
-// Close gives the lines back. A Pi's controller leaves them at their levels.
+// Close gives the lines back. The Raspberry Pi's kernel leaves them at their
+// levels unless config.txt has dtparam=strict_gpiod (raspberrypi/linux#6117).
 func (h *header) Close() error {
 	for _, line := range h.taken {
 		line.Close()

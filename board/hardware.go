@@ -67,11 +67,11 @@ func (h *Hardware) Close() error {
 
 // Options override facts of the board.
 type Options struct {
-	SPI      string // "" is the board's; "/dev/spidevB.C", "usb:/dev/ttyACM0" or "unix:PATH"
-	SPIClock physic.Frequency
-	SX1261   string       // "": none; "/dev/spidevB.C" or "unix:PATH"
-	I2C      string       // "": none; "/dev/i2c-N" or "unix:PATH"
-	Log      *slog.Logger // nil: silent
+	SPI    string       // "" is the board's; "/dev/spidevB.C", "usb:/dev/ttyACM0" or "unix:PATH"
+	SPIHz  int64        // 0 is the board's
+	SX1261 string       // "": none; "/dev/spidevB.C" or "unix:PATH"
+	I2C    string       // "": the board's, if it is there; "off"; "/dev/i2c-N" or "unix:PATH"
+	Log    *slog.Logger // nil: silent
 }
 
 // Open opens ports and lines. It transfers nothing yet, but with a USB card's
@@ -86,12 +86,30 @@ func (b Board) Open(o Options) (*Hardware, error) {
 			return nil, errors.Join(fmt.Errorf("SX1261: %w", err), hw.Close())
 		}
 	}
-	if o.I2C != "" {
-		if err := hw.openI2C(o.I2C); err != nil {
-			return nil, errors.Join(err, hw.Close())
-		}
+	if err := hw.openI2COf(o); err != nil {
+		return nil, errors.Join(err, hw.Close())
 	}
 	return hw, nil
+}
+
+// openI2COf opens the bus that was chosen, else the board's. The latter need
+// not be there: it only serves the thermometer, but on a full-duplex board.
+func (h *Hardware) openI2COf(o Options) error {
+	path := o.I2C
+	if path == "" && strings.HasPrefix(h.Board.SPI, "/dev/") {
+		path = h.Board.I2C
+	}
+	if path == "" || path == "off" {
+		return nil
+	}
+	err := h.openI2C(path)
+	if err != nil && o.I2C == "" && !h.Board.FullDuplex {
+		if o.Log != nil {
+			o.Log.Warn("no thermometer: RSSI is corrected for 25 °C", "err", err)
+		}
+		return nil
+	}
+	return err
 }
 
 // openI2C opens the bus of the thermometer and of a full-duplex board's
@@ -123,7 +141,7 @@ func (h *Hardware) openSX1261(path string) (err error) {
 	if strings.HasPrefix(path, "unix:") {
 		h.SX1261, err = concentrator.DialSPI(path)
 	} else {
-		h.SX1261, err = openSPI(path, h.Board.SPIClock)
+		h.SX1261, err = openSPI(path, h.Board.SPIClock())
 	}
 	if err == nil {
 		h.closers = append(h.closers, h.SX1261.Close)
@@ -136,8 +154,8 @@ func (b Board) openChip(o Options) (*Hardware, error) {
 	if o.SPI != "" {
 		b.SPI = o.SPI
 	}
-	if o.SPIClock != 0 {
-		b.SPIClock = o.SPIClock
+	if o.SPIHz != 0 {
+		b.SPIHz = o.SPIHz
 	}
 	if strings.HasPrefix(b.SPI, "unix:") {
 		port, err := concentrator.DialSPI(b.SPI)
@@ -149,7 +167,7 @@ func (b Board) openChip(o Options) (*Hardware, error) {
 	if b.USB() {
 		return b.openUSB(o.Log)
 	}
-	port, err := openSPI(b.SPI, b.SPIClock)
+	port, err := openSPI(b.SPI, b.SPIClock())
 	if err != nil {
 		return nil, err
 	}
@@ -168,16 +186,14 @@ func (b Board) openChip(o Options) (*Hardware, error) {
 
 // openSPI opens a device node of the form /dev/spidevBUS.CS.
 func openSPI(node string, clock physic.Frequency) (spi.PortCloser, error) {
-	bus, cs, ok := strings.Cut(strings.TrimPrefix(node, "/dev/spidev"), ".")
-	busNumber, err1 := strconv.Atoi(bus)
-	chipSelect, err2 := strconv.Atoi(cs)
-	if !ok || err1 != nil || err2 != nil {
-		return nil, fmt.Errorf("SPI port %q: /dev/spidevBUS.CS is wanted, usb:/dev/ttyACM0, or unix:PATH", node)
+	bus, chipSelect, err := spiNode(node)
+	if err != nil {
+		return nil, err
 	}
 	if _, err := os.Stat(node); err != nil {
 		return nil, fmt.Errorf("SPI port: %w; %s", err, spiHint(err))
 	}
-	port, err := sysfs.NewSPI(busNumber, chipSelect)
+	port, err := sysfs.NewSPI(bus, chipSelect)
 	if err != nil {
 		return nil, fmt.Errorf("SPI port %s: %w; %s", node, err, spiHint(err))
 	}
@@ -185,6 +201,17 @@ func openSPI(node string, clock physic.Frequency) (spi.PortCloser, error) {
 		return nil, errors.Join(fmt.Errorf("SPI port %s at %v: %w", node, clock, err), port.Close())
 	}
 	return port, nil
+}
+
+// spiNode takes a device node apart.
+func spiNode(node string) (bus, chipSelect int, err error) {
+	b, cs, ok := strings.Cut(strings.TrimPrefix(node, "/dev/spidev"), ".")
+	bus, err1 := strconv.Atoi(b)
+	chipSelect, err2 := strconv.Atoi(cs)
+	if !ok || err1 != nil || err2 != nil {
+		return 0, 0, fmt.Errorf("SPI port %q: /dev/spidevBUS.CS is wanted, usb:/dev/ttyACM0, or unix:PATH", node)
+	}
+	return bus, chipSelect, nil
 }
 
 // spiHint is the next step after a port that can't be opened.

@@ -2,7 +2,9 @@ package board
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -26,7 +28,7 @@ type level struct {
 
 // resetSequence powers the module and pulses its reset lines: the order of
 // the vendor's script, power on, SX1302 reset high and low, SX1261 reset low
-// and high.
+// and high, and the same of a full-duplex board's converter.
 func (b Board) resetSequence() []level {
 	return []level{
 		{"switch the module's power on", b.PowerEnable, true},
@@ -34,6 +36,8 @@ func (b Board) resetSequence() []level {
 		{"release the reset line", b.Reset, false},
 		{"assert the SX1261's reset line", b.SX1261Reset, false},
 		{"release the SX1261's reset line", b.SX1261Reset, true},
+		{"assert the converter's reset line", b.DACReset, false},
+		{"release the converter's reset line", b.DACReset, true},
 	}
 }
 
@@ -73,4 +77,18 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// HoldReset asserts the reset line of a board that nobody drives, and leaves
+// it asserted. The lines of a USB card or of a chip behind a socket are not
+// within reach: that is no fault.
+func (b Board) HoldReset() error {
+	if b.Reset == 0 || !strings.HasPrefix(b.SPI, "/dev/") {
+		return nil
+	}
+	lines, err := openHeader()
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.hold(lines), lines.Close())
 }

@@ -28,11 +28,20 @@ func (r *recorder) Out(p Pin, high bool) error {
 
 func (r *recorder) Close() error { return nil }
 
+func mustLookup(t *testing.T, name string) Board {
+	t.Helper()
+	b, err := Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // The order and the 100 ms are those of the vendor's reset script.
 func TestResetPowersThenPulsesTheLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{start: time.Now()}
-		if err := semtechCoreCell().reset(t.Context(), r); err != nil {
+		if err := mustLookup(t, "semtech-corecell").reset(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{
@@ -49,7 +58,7 @@ func TestResetPowersThenPulsesTheLines(t *testing.T) {
 func TestResetLeavesOutLinesThatTheBoardLacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &recorder{start: time.Now()}
-		if err := rak2287().reset(t.Context(), r); err != nil {
+		if err := mustLookup(t, "rak2287").reset(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 		if want := []string{"0s GPIO17=true", "100ms GPIO17=false"}; !slices.Equal(r.log, want) {
@@ -60,7 +69,7 @@ func TestResetLeavesOutLinesThatTheBoardLacks(t *testing.T) {
 
 func TestHoldAssertsTheResetLine(t *testing.T) {
 	r := &recorder{start: time.Now()}
-	if err := rak2287().hold(r); err != nil {
+	if err := mustLookup(t, "rak2287").hold(r); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.log) != 1 || !strings.HasSuffix(r.log[0], "GPIO17=true") {
@@ -70,7 +79,7 @@ func TestHoldAssertsTheResetLine(t *testing.T) {
 
 func TestResetNamesTheLineThatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		err := semtechCoreCell().reset(t.Context(), &recorder{start: time.Now(), fail: 23})
+		err := mustLookup(t, "semtech-corecell").reset(t.Context(), &recorder{start: time.Now(), fail: 23})
 		if err == nil || !strings.Contains(err.Error(), "GPIO23") || !strings.Contains(err.Error(), "busy") {
 			t.Errorf("got %v", err)
 		}
@@ -80,7 +89,7 @@ func TestResetNamesTheLineThatFailed(t *testing.T) {
 func TestResetEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := semtechCoreCell().reset(ctx, &recorder{start: time.Now()}); !errors.Is(err, context.Canceled) {
+	if err := mustLookup(t, "semtech-corecell").reset(ctx, &recorder{start: time.Now()}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -92,14 +101,5 @@ func TestMissingPortSaysWhatToDo(t *testing.T) {
 	}
 	if _, err := openSPI("/dev/ttyS0", 1); err == nil || !strings.Contains(err.Error(), "/dev/spidevBUS.CS") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestTakenLineNamesItsConsumerAndTheOverlay(t *testing.T) {
-	if h := busyHint(7, "spi0 CS1"); !strings.Contains(h, "spi0 CS1") || !strings.Contains(h, "dtoverlay=spi0-1cs") {
-		t.Error(h)
-	}
-	if h := busyHint(17, "pktfwd"); !strings.Contains(h, "pktfwd") || strings.Contains(h, "overlay") {
-		t.Error(h)
 	}
 }

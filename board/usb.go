@@ -9,21 +9,6 @@ import (
 	"gatewayd/concentrator/bridge"
 )
 
-// semtechUSB is the vendor's reference design as a USB card,
-// SX1302CSSxxxGW1: SPI, reset, power and thermometer are behind its
-// microcontroller.
-func semtechUSB() Board {
-	b := semtechCoreCell()
-	b.Name = "semtech-corecell-usb"
-	b.Title = "Semtech SX1302 CoreCell as a USB card (SX1302CSS868GW1, SX1302CSS915GW1)"
-	b.Source = "Lora-net/sx1302_hal packet_forwarder/global_conf.json.sx1250.*.USB, libloragw/src/loragw_usb.c"
-	b.SPI = bridge.Scheme + "/dev/ttyACM0"
-	b.Reset, b.PowerEnable, b.SX1261Reset = 0, 0, 0
-	b.Thermometers = nil
-	b.GNSS = GNSS{}
-	return b
-}
-
 // USB tells whether the board is reached through a USB card's
 // microcontroller, which has the lines.
 func (b Board) USB() bool { return strings.HasPrefix(b.SPI, bridge.Scheme) }

@@ -112,7 +112,11 @@ func TestMissingSPISocketSaysHowToServeIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = openBoard(cfg, nil)
+	b, err := board.Lookup(cfg.Concentrator.Board)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = openBoard(b, cfg, nil)
 	if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(w, "unix:")) || !strings.Contains(err.Error(), "gatewayd sim") {
 		t.Errorf("got %v", err)
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"periph.io/x/conn/v3/physic"
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
@@ -109,7 +108,7 @@ func newWorld(t *testing.T, s setup) *world {
 		Timing: &sx1302sim.Timing{Hz: s.spiHz, PerTransfer: 30 * time.Microsecond, Exact: true},
 	})
 	w.must(err)
-	hw.Board.SPIClock = physic.Frequency(s.spiHz) * physic.Hertz
+	hw.Board.SPIHz = int64(s.spiHz)
 	w.chip, w.medium = chip, hw.Medium
 	w.region, err = region.Lookup(w.cfg.Region.Name)
 	w.must(err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,9 +17,7 @@ func newConfigCheck(std streams) *cobra.Command {
 		Use:   "check",
 		Short: "Find everything that is wrong with a configuration file",
 		Long: `Reads a configuration file and lists everything that is wrong with it, one
-line each: file, line, key, value, what is allowed. Nothing is started.
-
-Boards: ` + strings.Join(board.Names(), ", "),
+line each: file, line, key, value, what is allowed. Nothing is started.`,
 		Args: exactly(0, ""),
 	}
 	load := configFlag(cmd)

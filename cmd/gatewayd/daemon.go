@@ -91,9 +91,12 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	return d, nil
 }
 
-// remarks warns of what a packet forwarder's file leaves open.
+// remarks warns of what a packet forwarder's file, or the board, leaves open.
 func (d *daemon) remarks(rc *concentrator.Config) {
 	if d.parts.conf == nil {
+		if b := d.parts.hardware.Board; !d.cfg.Emulated() && !known(b, d.region.Short()) {
+			d.log.Warn("the board's gain table was not measured for this region: powers may be off; a board file with a [[band]] for it helps", "board", b.Name, "region", d.region.Short())
+		}
 		return
 	}
 	if keys := d.parts.conf.Ignored; len(keys) > 0 {

@@ -5,12 +5,11 @@ import (
 	"strings"
 	"testing"
 
-	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
 )
 
 // What the documents list is what there is.
-func TestDocumentsNameEveryKeyBoardAndCommand(t *testing.T) {
+func TestDocumentsNameEveryKeyAndCommand(t *testing.T) {
 	read := func(path string) string {
 		text, err := os.ReadFile("../../" + path)
 		if err != nil {
@@ -22,11 +21,6 @@ func TestDocumentsNameEveryKeyBoardAndCommand(t *testing.T) {
 	for _, key := range config.Keys() {
 		if !strings.Contains(file, "`"+key+"`") {
 			t.Errorf("docs/configuration.md lacks %s", key)
-		}
-	}
-	for _, name := range board.Names() {
-		if !strings.Contains(file, "`"+name+"`") {
-			t.Errorf("docs/configuration.md lacks the board %s", name)
 		}
 	}
 	readme := read("README.md")

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"periph.io/x/conn/v3/physic"
-
 	"gatewayd/board"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/halconf"
@@ -20,14 +18,17 @@ func radioConfig(hw *board.Hardware, reg *region.Region, conf *halconf.Conf) (co
 	if conf != nil {
 		return forwarderConfig(hw, conf), nil
 	}
+	radios, _ := hw.Board.Radios(reg.Short())
 	cfg := concentrator.Config{
-		Radios:      hw.Board.Radios,
+		Radios:      radios,
 		ClockSource: hw.Board.ClockSource,
+		FullDuplex:  hw.Board.FullDuplex,
+		SX1261:      concentrator.SX1261{RSSIOffset: radio.DB(hw.Board.SX1261Offset)},
 		Reset:       hw.Reset,
 		HoldReset:   hw.Hold,
 		Temperature: hw.Temperature,
 		I2C:         hw.I2C,
-		SPIHz:       int64(hw.Board.SPIClock / physic.Hertz),
+		SPIHz:       hw.Board.SPIHz,
 	}
 	for i := range cfg.Radios {
 		if r := &cfg.Radios[i]; r.Transmit {
@@ -51,7 +52,7 @@ func radioConfig(hw *board.Hardware, reg *region.Region, conf *halconf.Conf) (co
 func forwarderConfig(hw *board.Hardware, conf *halconf.Conf) concentrator.Config {
 	cfg := conf.Concentrator
 	cfg.Reset, cfg.HoldReset, cfg.Temperature, cfg.I2C = hw.Reset, hw.Hold, hw.Temperature, hw.I2C
-	cfg.SPIHz = int64(hw.Board.SPIClock / physic.Hertz)
+	cfg.SPIHz = hw.Board.SPIHz
 	return cfg
 }
 

@@ -11,7 +11,6 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
-	"periph.io/x/conn/v3/physic"
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
@@ -116,19 +115,23 @@ func exposed(c config.DataAPI) bool {
 
 // openRadio opens the board and the firmware that goes with its radios.
 func openRadio(cfg config.Config, conf *halconf.Conf, log *slog.Logger) (*board.Hardware, concentrator.Firmware, error) {
-	radios := concentrator.Config{}.Radios
-	if conf != nil {
-		radios = conf.Concentrator.Radios
-	}
 	if cfg.Emulated() {
 		hw, _, err := board.Emulate(emulation(conf, log))
 		return hw, concentrator.EmulatedFirmware(), err
+	}
+	b, err := board.Lookup(cfg.Concentrator.Board)
+	if err != nil {
+		return nil, concentrator.Firmware{}, err
+	}
+	radios, _ := b.Radios(cfg.Region.Name)
+	if conf != nil {
+		radios = conf.Concentrator.Radios
 	}
 	firmware, err := concentrator.LoadFirmware(cfg.Firmware.Dir, radios[0].Type, radios[1].Type)
 	if err != nil {
 		return nil, firmware, err
 	}
-	hw, err := openBoard(cfg, log)
+	hw, err := openBoard(b, cfg, log)
 	return hw, firmware, err
 }
 
@@ -154,18 +157,14 @@ func emulation(conf *halconf.Conf, log *slog.Logger) board.Emulation {
 	return e
 }
 
-// openBoard opens the board that is configured.
-func openBoard(cfg config.Config, log *slog.Logger) (*board.Hardware, error) {
-	b, err := board.Lookup(cfg.Concentrator.Board)
-	if err != nil {
-		return nil, err
-	}
+// openBoard opens the board with what the configuration changes of it.
+func openBoard(b board.Board, cfg config.Config, log *slog.Logger) (*board.Hardware, error) {
 	return b.Open(board.Options{
-		SPI:      cfg.Concentrator.SPI,
-		SPIClock: physic.Frequency(cfg.Concentrator.SPIHz) * physic.Hertz,
-		SX1261:   cfg.Concentrator.SX1261,
-		I2C:      cfg.Concentrator.I2C,
-		Log:      log,
+		SPI:    cfg.Concentrator.SPI,
+		SPIHz:  int64(cfg.Concentrator.SPIHz),
+		SX1261: cfg.Concentrator.SX1261,
+		I2C:    cfg.Concentrator.I2C,
+		Log:    log,
 	})
 }
 

@@ -139,8 +139,8 @@ func (c Config) checkConcentrator(k *checker) {
 	}
 	if path, ok := strings.CutPrefix(cc.I2C, "unix:"); ok {
 		k.unixPath("concentrator.i2c", cc.I2C, path)
-	} else if cc.I2C != "" && !i2cdev.MatchString(cc.I2C) {
-		k.fault("concentrator.i2c", cc.I2C, "allowed: /dev/i2c-N (e.g. /dev/i2c-1), unix:PATH, or \"\" for none")
+	} else if cc.I2C != "" && cc.I2C != Off && !i2cdev.MatchString(cc.I2C) {
+		k.fault("concentrator.i2c", cc.I2C, "allowed: /dev/i2c-N (e.g. /dev/i2c-1), unix:PATH, off, or \"\" for the board's")
 	}
 	if cc.SPIHz != 0 && (cc.SPIHz < MinSPIHz || cc.SPIHz > MaxSPIHz) {
 		k.fault("concentrator.spi_hz", cc.SPIHz, "allowed: %d to %d, or 0 for the board's", MinSPIHz, MaxSPIHz)

@@ -58,10 +58,10 @@ type Config struct {
 // Concentrator says which chip is driven and how it is reached.
 type Concentrator struct {
 	Driver string `toml:"driver" comment:"sx1302: the chip on a board; emulated: a simulated chip, no hardware needed."`
-	Board  string `toml:"board" comment:"What is soldered: pins, radios, gain table. \"gatewayd config check --help\" lists the names."`
+	Board  string `toml:"board" comment:"What is soldered: pins, radios, gain tables. A name that \"gatewayd board list\" knows, or the absolute path of a board file."`
 	SPI    string `toml:"spi" comment:"/dev/spidevBUS.CS, usb:/dev/ttyACM0 for a USB card, or unix:PATH for a chip emulator (gatewayd sim). Empty: the board's."`
 	Conf   string `toml:"sx130x_conf" comment:"A packet forwarder's global_conf.json: its radios, channels and gain tables instead of the board's and the region's. Empty: none."`
-	I2C    string `toml:"i2c" comment:"/dev/i2c-N, or unix:PATH, of the thermometer, and of the transmit amplifier's gain on full-duplex boards. Empty: none."`
+	I2C    string `toml:"i2c" comment:"/dev/i2c-N, or unix:PATH, of the thermometer, and of the transmit amplifier's gain on full-duplex boards; or off. Empty: the board's, off where spi is not a device of the board."`
 	SX1261 string `toml:"sx1261_spi" comment:"/dev/spidevBUS.CS or unix:PATH of the SX1261, the radio for listen before talk. Empty: none."`
 	LBT    string `toml:"lbt" comment:"Listen before talk: auto (if there is an SX1261 and the region or sx130x_conf wants it), on or off."`
 	SPIHz  int    `toml:"spi_hz" comment:"SPI clock in Hz, 100000 to 10000000. 0: the board's."`
