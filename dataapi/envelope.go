@@ -57,6 +57,8 @@ type encoder struct {
 // packetID is unique per message.
 type packetID [16]byte
 
+func newPacketID() packetID { return packetID(randomBytes(len(packetID{}))) }
+
 // event encodes one event as the object {"type", "meta", "params"}.
 func (e *encoder) event(ev nsedge.Event, id packetID, s shape) []byte {
 	w := &writer{b: make([]byte, 0, 1024)}

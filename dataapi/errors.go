@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"gatewayd/nsedge"
 )
@@ -108,6 +109,18 @@ func problemOfRefusal(r *nsedge.Refusal) *problem {
 		p.Status = http.StatusForbidden
 	}
 	return p
+}
+
+// noticeOf is the error message about what is wrong; the meta is that of the
+// message that it is about.
+func noticeOf(wrong error, m nsedge.Meta) *nsedge.Notice {
+	p := problemOf(wrong)
+	m.Time = time.Now()
+	ev := &nsedge.Notice{Meta: m, Level: nsedge.Error, Code: p.Code, Message: p.Message}
+	if refusal, ok := errors.AsType[*nsedge.Refusal](wrong); ok {
+		ev.Timing = refusal.Timing
+	}
+	return ev
 }
 
 // writeJSON answers a request. Bodies are small and ours: they always marshal.

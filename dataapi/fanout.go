@@ -2,7 +2,6 @@ package dataapi
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"math/bits"
@@ -69,8 +68,7 @@ type frame = websocket.PreparedMessage
 // deliver encodes the event once for each shape that somebody wants.
 func (s *Server) deliver(ev nsedge.Event) {
 	k := kindOf(ev)
-	var id packetID
-	_, _ = rand.Read(id[:]) // never fails
+	id := newPacketID()
 	var texts [shapes][]byte
 	text := func(shape shape) []byte {
 		if texts[shape] == nil {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/time/rate"
 
@@ -212,10 +211,6 @@ func (l *link) receive(ctx context.Context, text []byte) {
 	if err == nil || !l.malformed.Allow() {
 		return
 	}
-	p := problemOf(err)
-	meta.Time = time.Now()
-	var id packetID
-	copy(id[:], randomBytes(len(id)))
-	ev := &nsedge.Notice{Meta: meta, Level: nsedge.Error, Code: p.Code, Message: p.Message}
+	id, ev := newPacketID(), noticeOf(err, meta)
 	l.sender.Offer(l.message(errorNotice, ev, id, 0, l.server.encode(ev, id, 0)))
 }

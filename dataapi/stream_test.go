@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -176,13 +177,17 @@ func TestARefusalComesBackWithTheDevicesMeta(t *testing.T) {
 		r := start(t, Config{})
 		eui := mustEUI("0102030405060708")
 		r.edge.devices[eui] = nsedge.Device{DevEUI: eui, AppEUI: mustEUI("1112131415161718"), DevAddr: &nsedge.DevAddr{1, 2, 3, 4}, Tags: []string{"x"}}
-		r.edge.refuse = &nsedge.Refusal{Code: "downlink_late", Field: "params.payload", Message: "it came 3 ms too late"}
+		r.edge.refuse = &nsedge.Refusal{Code: "downlink_late", Field: "params.payload", Message: "it came 3 ms too late",
+			Timing: &nsedge.Timing{Window: "RX2", Planned: 2_000_000, Margin: -3 * time.Millisecond, Late: "as"}}
 		c := r.connect("")
 		hash := hex32(1).String()
 		r.send(c, `{"type":"downlink_response","meta":{"device":"0102030405060708","packet_hash":"`+hash+`"},"params":{"payload":""}}`)
 		e := r.next(c)
 		if e.Type != "error" || e.Params["code"] != "downlink_late" || e.Params["message"] != "params.payload: it came 3 ms too late" {
 			t.Errorf("got %v", e)
+		}
+		if want := map[string]any{"window": "RX2", "planned": 2e6, "margin": -0.003, "late": "as"}; !reflect.DeepEqual(e.Params["timing"], want) {
+			t.Errorf("timing %v", e.Params["timing"])
 		}
 		for field, want := range map[string]string{"device": "0102030405060708", "application": "1112131415161718", "device_addr": "01020304", "packet_hash": hash} {
 			if e.Meta[field] != want {

@@ -276,12 +276,7 @@ func (s *Server) handOver(ctx context.Context, log *slog.Logger, m message) (nse
 
 // tell sends an error message to this connection alone.
 func (c *subscriber) tell(meta nsedge.Meta, wrong error) {
-	p := problemOf(wrong)
-	meta.Time = time.Now()
-	var id packetID
-	copy(id[:], randomBytes(len(id)))
-	ev := &nsedge.Notice{Meta: meta, Level: nsedge.Error, Code: p.Code, Message: p.Message}
-	c.offer(c.server.prepare(c.server.encode(ev, id, 0)))
+	c.offer(c.server.prepare(c.server.encode(noticeOf(wrong, meta), newPacketID(), 0)))
 }
 
 // complete fills in what the edge knows about the device.

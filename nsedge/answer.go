@@ -72,9 +72,10 @@ func (Claim) answer()            {}
 // Refusal is why the edge did not take an [Answer] or a device: it goes back
 // to the one who asked.
 type Refusal struct {
-	Code    string // stable identifier
-	Field   string // which field is wrong, "" if none
-	Message string // what is wrong, what is allowed, what to do
+	Code    string  // stable identifier
+	Field   string  // which field is wrong, "" if none
+	Message string  // what is wrong, what is allowed, what to do
+	Timing  *Timing // where an answer came too late
 }
 
 // Error implements error.

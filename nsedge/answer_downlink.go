@@ -2,7 +2,6 @@ package nsedge
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"gatewayd/radio"
@@ -80,7 +79,7 @@ func (e *Edge) afterwards(w *window, c *content) error {
 	if w.sentApp {
 		return refuse(CodeDownlinkAnswered, "", "an answer to this downlink_request was sent already: one downlink fits a window. Set queue_if_late to keep more for the next one")
 	}
-	return refuse(CodeDownlinkLate, "", "%s", e.lateness(w, c))
+	return e.refuseLate(w, c)
 }
 
 // findWindow finds what an answer belongs to.
@@ -172,27 +171,5 @@ func (e *Edge) tooLate(w *window, c *content) {
 		e.keep(w, c)
 		return
 	}
-	e.failed(w, refuse(CodeDownlinkLate, "", "%s", e.lateness(w, c)))
-}
-
-// lateness says who was late and by how much.
-func (e *Edge) lateness(w *window, c *content) string {
-	rx2 := &w.slots[1]
-	last := rx2.cutoff
-	if rx2.err != nil {
-		last = w.slots[0].cutoff
-	}
-	now := time.Now()
-	if c.came.IsZero() {
-		c.came = now
-	}
-	switch {
-	case w.state >= sent && !w.sentApp && c.came.Before(last):
-		return fmt.Sprintf("the answer came %v after the deadline of RX1, when the ACK or MAC commands that were due had to go out; the application was late. Set queue_if_late to keep such answers",
-			c.came.Sub(w.slots[0].cutoff).Round(time.Millisecond/10))
-	case c.came.After(last):
-		return fmt.Sprintf("the answer came %v after the deadline of RX2 and %v after that of RX1: the application was late. Set queue_if_late to keep such answers",
-			c.came.Sub(last).Round(time.Millisecond/10), c.came.Sub(w.slots[0].cutoff).Round(time.Millisecond/10))
-	}
-	return fmt.Sprintf("the answer came in time (%v before the deadline of RX2), but the server or the transmitter was late", last.Sub(c.came).Round(time.Millisecond/10))
+	e.failed(w, e.refuseLate(w, c))
 }

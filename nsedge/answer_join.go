@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/brocaar/lorawan"
 )
@@ -41,7 +42,10 @@ func (e *Edge) answerJoin(a JoinResponse) error {
 	case w.join.answered:
 		return refuse(CodeJoinResponseUnknown, "packet_hash", "the join_request was answered already")
 	case w.state >= sent:
-		return refuse(CodeJoinNoAnswer, "packet_hash", "the join_response came too late for both windows: answer sooner, the device will try again")
+		return &Refusal{
+			Code: CodeJoinNoAnswer, Field: "packet_hash", Timing: w.lastSlot().missed(time.Now()),
+			Message: "the join_response came too late for both windows: answer sooner, the device will try again",
+		}
 	}
 	w.join.inUse = w.dev.active.joinedRecord()
 	phy := append([]byte{byte(lorawan.JoinAccept) << 5}, a.Accept...)

@@ -133,7 +133,7 @@ func (e *Edge) failed(w *window, err error) {
 	if w.kind == joinWindow {
 		code = CodeJoinFailed
 	}
-	e.notice(Error, code, e.meta(w.dev, w.s, w.hash, w.up.Gateway), r.Message)
+	e.publish(&Notice{Meta: e.meta(w.dev, w.s, w.hash, w.up.Gateway), Level: Error, Code: code, Message: r.Message, Timing: r.Timing})
 }
 
 // Why a slot can't be used for a frame.
@@ -285,7 +285,7 @@ func (e *Edge) explain(w *window, c *content, why [2]error) error {
 	}
 	late := func(err error) bool { return errors.Is(err, errPassed) || errors.Is(err, radio.ErrTooLate) }
 	if late(why[1]) {
-		return refuse(CodeDownlinkLate, "", "%s", e.lateness(w, c))
+		return e.refuseLate(w, c)
 	}
 	return refuse(CodeDownlinkFailed, "", "RX1: %v; RX2: %v", why[0], why[1])
 }

@@ -55,8 +55,8 @@ func TestAnAnswerThatMissesRX1GoesToRX2(t *testing.T) {
 		if d.At != u.At.Add(2*time.Second) || d.Freq != 869_525_000 {
 			t.Errorf("downlink at %v after the uplink, on %d Hz", d.At.Sub(u.At), d.Freq)
 		}
-		if ev := one[*DownlinkEvent](t, b.take()); ev.Timing.Window != "RX2" {
-			t.Errorf("window %s", ev.Timing.Window)
+		if ev := one[*DownlinkEvent](t, b.take()); ev.Timing.Window != "RX2" || ev.Timing.Late != "as" {
+			t.Errorf("timing %+v", ev.Timing)
 		}
 	})
 }
@@ -85,6 +85,9 @@ func TestALaterAnswerIsRefusedAndSaysByHowMuch(t *testing.T) {
 		r := b.refused(DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("y")}, CodeDownlinkLate)
 		if !strings.Contains(r.Message, "35.5ms after the deadline of RX2") || !strings.Contains(r.Message, "application was late") {
 			t.Errorf("message %q", r.Message)
+		}
+		if g := r.Timing; g == nil || g.Window != "RX2" || g.Late != "as" || g.Margin.Round(time.Microsecond) != -35500*time.Microsecond || g.Planned == 0 || g.Armed != 0 {
+			t.Errorf("timing %+v", g)
 		}
 		if fs := b.air.frames(); len(fs) != 0 {
 			t.Errorf("%d frames on the air", len(fs))
@@ -171,8 +174,8 @@ func TestALateAnswerAfterABareAckSaysWhy(t *testing.T) {
 		req := one[*DownlinkRequest](t, b.take())
 		time.Sleep(1500 * time.Millisecond)
 		r := b.refused(DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("y")}, CodeDownlinkLate)
-		if !strings.Contains(r.Message, "ACK") {
-			t.Errorf("message %q", r.Message)
+		if !strings.Contains(r.Message, "ACK") || r.Timing == nil || r.Timing.Window != "RX1" || r.Timing.Late != "as" {
+			t.Errorf("message %q, timing %+v", r.Message, r.Timing)
 		}
 		time.Sleep(4 * time.Second)
 		n.onlyDownlink() // one frame a window

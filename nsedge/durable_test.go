@@ -75,7 +75,9 @@ func TestADiskThatDoesNotSyncStopsDownlinksWithAnError(t *testing.T) {
 		req := one[*DownlinkRequest](t, b.take())
 		b.answer(DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("y")})
 		time.Sleep(5 * time.Second)
-		wantNotice(t, b.take(), Error, CodeDownlinkLate)
+		if n := wantNotice(t, b.take(), Error, CodeDownlinkLate); n.Timing == nil || n.Timing.Late != "ns" || n.Timing.Margin <= 0 {
+			t.Errorf("timing %+v", n.Timing)
+		}
 		if len(b.air.frames()) > 0 {
 			t.Error("it was sent")
 		}

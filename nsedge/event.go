@@ -174,6 +174,6 @@ type Timing struct {
 	Armed   radio.Instant
 	Started radio.Instant
 	Ended   radio.Instant
-	Margin  time.Duration // armed before planned
+	Margin  time.Duration // armed before planned; of an answer that was not sent, its arrival before the deadline
 	Late    string        // who was late: "", "as", "ns" or "chip"
 }

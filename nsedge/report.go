@@ -29,6 +29,9 @@ func (e *Edge) report(r radio.Report) {
 	}
 	e.stats.Sent++
 	w := fl.w
+	if rx1 := &w.slots[0]; fl.slot == &w.slots[1] && rx1.err == nil && fl.c.app && fl.c.came.After(rx1.cutoff) {
+		timing.Late = "as" // for RX1
+	}
 	m := e.meta(w.dev, w.s, w.hash, w.up.Gateway)
 	ev := &DownlinkEvent{Meta: m, Radio: e.downlinkInfo(fl, &r), Frame: FrameInfo{MType: fl.phy[0] >> 5, Major: fl.phy[0] & 3}, Timing: timing}
 	switch w.kind {
