@@ -32,12 +32,13 @@ type Firmware struct {
 }
 
 // image is a known firmware image: the file in our folder, the file and the
-// array of the vendor's tree, and the SHA-256 of its bytes.
+// array of the vendor's tree, the SHA-256 of its bytes, and what it is for.
 type image struct {
 	File   string
 	Source string // below libloragw/src
 	Array  string
 	SHA256 string
+	Runs   string
 	Words  bool // elements of 32 bits, most significant byte first, else bytes
 }
 
@@ -51,11 +52,11 @@ func (m image) size() int {
 
 // The known-good images are those of Lora-net/sx1302_hal 2.1.0.
 var (
-	agcSX1250   = image{"agc_fw_sx1250.bin", "agc_fw_sx1250.var", "agc_firmware_sx1250", "8f612e878b946b8c7cc59a5fc27ad33bb18ab92ad6e291d873f5d6bb7daae0d4", false}
-	agcSX125x   = image{"agc_fw_sx1257.bin", "agc_fw_sx1257.var", "agc_firmware_sx125x", "28d05612240627fb9e61ec43eba661e96d24805e1ce62b2d800c8461d400ae66", false}
-	arbiter     = image{"arb_fw.bin", "arb_fw.var", "arb_firmware", "a6f542395e29cd258917f5948d1067ab18e3cf08ce5ee250e2caa08539f80fd0", false}
-	calibrate   = image{"cal_fw.bin", "cal_fw.var", "cal_firmware_sx125x", "48b381021068a760d53e6366094f51e35084097f272c801ba8b47e7226d68d44", false}
-	patchSX1261 = image{"sx1261_pram.bin", "sx1261_pram.var", "pram", "2f1a728415a38298d07b77ebb1b54c9b9cdfe21fd830bf842d79d73f23b99074", true}
+	agcSX1250   = image{"agc_fw_sx1250.bin", "agc_fw_sx1250.var", "agc_firmware_sx1250", "8f612e878b946b8c7cc59a5fc27ad33bb18ab92ad6e291d873f5d6bb7daae0d4", "AGC with SX1250 radios", false}
+	agcSX125x   = image{"agc_fw_sx1257.bin", "agc_fw_sx1257.var", "agc_firmware_sx125x", "28d05612240627fb9e61ec43eba661e96d24805e1ce62b2d800c8461d400ae66", "AGC with SX1255/57 radios", false}
+	arbiter     = image{"arb_fw.bin", "arb_fw.var", "arb_firmware", "a6f542395e29cd258917f5948d1067ab18e3cf08ce5ee250e2caa08539f80fd0", "arbiter", false}
+	calibrate   = image{"cal_fw.bin", "cal_fw.var", "cal_firmware_sx125x", "48b381021068a760d53e6366094f51e35084097f272c801ba8b47e7226d68d44", "calibration of SX1255/57 radios", false}
+	patchSX1261 = image{"sx1261_pram.bin", "sx1261_pram.var", "pram", "2f1a728415a38298d07b77ebb1b54c9b9cdfe21fd830bf842d79d73f23b99074", "patch of the SX1261: listen before talk, spectral scan", true}
 )
 
 func images() []image { return []image{agcSX1250, agcSX125x, arbiter, calibrate, patchSX1261} }

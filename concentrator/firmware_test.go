@@ -37,7 +37,7 @@ func write(t *testing.T, path string, data []byte) {
 
 func TestImagesAreImportedFromASourceTree(t *testing.T) {
 	data := EmulatedFirmware().AGC
-	m := image{"a.bin", "a.var", "a", fmt.Sprintf("%x", sha256.Sum256(data)), false}
+	m := image{"a.bin", "a.var", "a", fmt.Sprintf("%x", sha256.Sum256(data)), "test", false}
 	tree, dir := t.TempDir(), filepath.Join(t.TempDir(), "made", "on", "demand")
 	write(t, filepath.Join(tree, "libloragw/src/a.var"), source(data))
 	done, err := importImages([]image{m}, tree, dir)
@@ -75,7 +75,7 @@ func TestABadImageSaysWhichFileAndHowToImport(t *testing.T) {
 
 func TestABadSourceTreeWritesNothing(t *testing.T) {
 	data := EmulatedFirmware().AGC
-	m := image{"a.bin", "a.var", "a", "0000", false}
+	m := image{"a.bin", "a.var", "a", "0000", "test", false}
 	for what, text := range map[string]string{
 		"missing": "", "no array": "int x;", "no end": "x = { 1, 2", "not bytes": "x = { 1, 256 }", "words": "x = { one }",
 		"short": "x = { 1, 2, }", "hash": string(source(data)),
@@ -99,7 +99,7 @@ func TestABadSourceTreeWritesNothing(t *testing.T) {
 func TestKnownImagesAreComplete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, m := range images() {
-		if len(m.SHA256) != 64 || seen[m.SHA256] || seen[m.File] || m.Source == "" {
+		if len(m.SHA256) != 64 || seen[m.SHA256] || seen[m.File] || m.Source == "" || m.Runs == "" {
 			t.Errorf("%+v", m)
 		}
 		seen[m.SHA256], seen[m.File] = true, true
@@ -107,6 +107,29 @@ func TestKnownImagesAreComplete(t *testing.T) {
 	f := EmulatedFirmware()
 	if bytes.Equal(f.AGC, f.ARB) || f.checkLengths(SX1250) != nil || Fingerprint(f.AGC) == Fingerprint(f.ARB) {
 		t.Error("emulated images")
+	}
+}
+
+// Every image of the folder counts, also those for other radios.
+func TestCheckFindsEachBadImage(t *testing.T) {
+	dir := t.TempDir()
+	all, err := CheckFirmware(dir)
+	if len(all) != len(images()) || !errors.Is(err, ErrFirmware) {
+		t.Fatalf("%d images, %v", len(all), err)
+	}
+	for _, m := range images() {
+		if !strings.Contains(err.Error(), filepath.Join(dir, m.File)+" is missing (SHA-256 "+m.SHA256) {
+			t.Errorf("%s: %v", m.File, err)
+		}
+	}
+	for bad, m := range images() {
+		write(t, filepath.Join(dir, m.File), make([]byte, m.size()))
+		all, _ := CheckFirmware(dir)
+		for i, f := range all {
+			if missing := strings.Contains(f.Err.Error(), "missing"); missing != (i > bad) || !missing && !strings.Contains(f.Err.Error(), "not the known "+f.SHA256) {
+				t.Errorf("%s: %v", f.File, f.Err)
+			}
+		}
 	}
 }
 

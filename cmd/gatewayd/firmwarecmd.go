@@ -40,6 +40,8 @@ func newFirmwareCheck(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the imported firmware against the known hashes",
+		Long: `Checks every image in the firmware folder, also those for radios that this gateway
+doesn't have, against the known SHA-256. Exit code 1 if one is missing or another.`,
 		Args:  exactly(0, ""),
 	}
 	dir := firmwareDir(cmd)
@@ -48,10 +50,18 @@ func newFirmwareCheck(std streams) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if _, err := concentrator.LoadFirmware(from); err != nil {
+		all, err := concentrator.CheckFirmware(from)
+		for _, f := range all {
+			state := "good"
+			if f.Err != nil {
+				state = "BAD"
+			}
+			fmt.Fprintf(std.out, "%-4s  %s  (%s)\n", state, f.File, f.Runs)
+		}
+		if err != nil {
 			return err
 		}
-		fmt.Fprintf(std.out, "%s: all images are there and known\n", from)
+		fmt.Fprintf(std.out, "%s: all %d images are there and known\n", from, len(all))
 		return nil
 	}
 	return cmd
