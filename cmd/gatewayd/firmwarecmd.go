@@ -42,7 +42,7 @@ func newFirmwareCheck(std streams) *cobra.Command {
 		Short: "Check the imported firmware against the known hashes",
 		Long: `Checks every image in the firmware folder, also those for radios that this gateway
 doesn't have, against the known SHA-256. Exit code 1 if one is missing or another.`,
-		Args:  exactly(0, ""),
+		Args: exactly(0, ""),
 	}
 	dir := firmwareDir(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"gatewayd/board"
-	"gatewayd/concentrator/bridge"
 	"gatewayd/concentrator/gnss"
 	"gatewayd/concentrator/gnss/gnsssim"
 	"gatewayd/concentrator/sx1302sim"
+	"gatewayd/concentrator/tty"
 	"gatewayd/radio/air"
 )
 
@@ -30,7 +30,7 @@ func (o simOptions) sky(e *board.Emulation) (simSky, error) {
 	if !o.gnss && o.gnssLink == "" {
 		return simSky{close: func() error { return nil }}, nil
 	}
-	t, err := bridge.NewTerminal()
+	t, err := tty.NewTerminal()
 	if err != nil {
 		return simSky{}, fmt.Errorf("--gnss-pty: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"gatewayd/concentrator/bridge"
 	"gatewayd/concentrator/sx1302sim"
+	"gatewayd/concentrator/tty"
 )
 
 // simHost is where programs find the simulated chip.
@@ -86,7 +87,7 @@ func (h simHost) with(companion simHost) simHost {
 
 // usbHost makes a pseudo terminal, and a link to it.
 func (o simOptions) usbHost() (simHost, error) {
-	t, err := bridge.NewTerminal()
+	t, err := tty.NewTerminal()
 	if err != nil {
 		return simHost{}, fmt.Errorf("--usb-pty: %w", err)
 	}

@@ -6,7 +6,7 @@
 //	port.go       Port: an spi.Port whose frames travel in messages; one exchange at a time, each with a deadline
 //	sx1261.go     the port of the SX1261 beside it
 //	card.go       power, reset and temperature of the card
-//	tty_linux.go  a tty in raw mode with deadlines; a pseudo terminal for the emulator's end
+//	tty_linux.go  the card's tty, which one program has at a time
 //
 // A [Port] connects when it is opened, and anew after a failure: it waits
 // until the line is silent, which also makes the microcontroller forget half

@@ -7,12 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gatewayd/concentrator/tty"
 )
 
 // onTerminal lets a well-behaved card serve a pseudo terminal.
-func onTerminal(t *testing.T) *Terminal {
+func onTerminal(t *testing.T) *tty.Terminal {
 	t.Helper()
-	term, err := NewTerminal()
+	term, err := tty.NewTerminal()
 	if err != nil {
 		t.Fatal(err)
 	}

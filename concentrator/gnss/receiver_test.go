@@ -13,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"gatewayd/concentrator/bridge"
 	"gatewayd/concentrator/gnss"
 	"gatewayd/concentrator/gnss/gnsssim"
+	"gatewayd/concentrator/tty"
 )
 
 const second = time.Second
@@ -181,7 +181,7 @@ func TestNothingIsWrittenToALineThatSaysNothing(t *testing.T) {
 
 // A pseudo terminal is a tty: this is the real way in, but for the UART.
 func TestASerialLine(t *testing.T) {
-	far, err := bridge.NewTerminal()
+	far, err := tty.NewTerminal()
 	if err != nil {
 		t.Skip(err)
 	}
@@ -210,7 +210,7 @@ func TestASerialLine(t *testing.T) {
 }
 
 func TestASerialLineHasDeadlines(t *testing.T) {
-	far, err := bridge.NewTerminal()
+	far, err := tty.NewTerminal()
 	if err != nil {
 		t.Skip(err)
 	}
