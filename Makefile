@@ -1,12 +1,15 @@
 # The bodies of the targets are in scripts/; each says what it needs.
 
-.PHONY: build build-all run test check bench cover fuzz clean
+.PHONY: build build-all gui run test check bench cover fuzz clean
 
-build: # bin/gatewayd, static
+build: gui # bin/gatewayd, static
 	@scripts/build
 
-build-all: # dist/gatewayd-linux-{amd64,arm64,armv7}
+build-all: gui # dist/gatewayd-linux-{amd64,arm64,armv7}
 	@scripts/build-all
+
+gui: # the page that the daemon serves at /, for embedding
+	@scripts/gui
 
 run: build # the demo on the simulated concentrator
 	@bin/gatewayd demo

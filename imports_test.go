@@ -49,7 +49,8 @@ func rules() map[string]rule {
 		"nsedge/store":           {ours: []string{"radio"}, theirs: []string{"go.etcd.io/bbolt/..."}},
 		"nsedge/region":          {ours: []string{"radio"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
 		"nsedge/enddevice":       {ours: []string{"radio", "radio/air", "nsedge/region", "nsedge/classb"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
-		"dataapi":                {ours: []string{"nsedge", "radio", "dataapi/devicefile"}, theirs: []string{"..."}},
+		"dataapi":                {ours: []string{"nsedge", "radio", "dataapi/devicefile", "dataapi/gui"}, theirs: []string{"..."}},
+		"dataapi/gui":            {},
 		"dataapi/devicefile":     {},
 		"dataapi/schema":         {theirs: []string{"github.com/santhosh-tekuri/jsonschema/..."}},
 	}
@@ -218,7 +219,8 @@ func TestTheTableRefusesWhatItShould(t *testing.T) {
 		{"dataapi", "gatewayd/nsedge/store", false},
 		{"dataapi", "github.com/brocaar/lorawan", false},
 		{"dataapi", "github.com/gorilla/websocket", true},
-		{"dataapi/gui", "gatewayd/dataapi", true},
+		{"dataapi/other", "gatewayd/dataapi", true}, // no row of its own
+		{"dataapi/gui", "gatewayd/dataapi", false},
 		{"dataapi", "gatewayd/dataapi/gui", true},
 		{"cmd/gatewayd", "periph.io/x/host/v3", false},
 		{"cmd/gatewayd/config", "gatewayd/board", true},

@@ -39,21 +39,3 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 	return s.cfg.Ready(ctx)
 }
-
-const indexPage = `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>gatewayd</title>
-<h1>gatewayd</h1>
-<p>A LoRaWAN network on its own gateway. What is served here:</p>
-<ul>
-<li><code>/api/v1.0/data?access_token=…</code> the Data API, a WebSocket</li>
-<li><code>/api/v1.0/devices</code>, <code>/api/v1.0/keys</code> the Management API</li>
-<li><a href="healthz">/healthz</a>, <a href="readyz">/readyz</a>, <a href="metrics">/metrics</a></li>
-</ul></html>
-`
-
-// index is a plain page with what is served.
-func index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'")
-	_, _ = w.Write([]byte(indexPage)) // a client that is gone can't be told
-}

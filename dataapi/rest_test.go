@@ -38,7 +38,7 @@ func TestHealthReadinessMetricsAndIndex(t *testing.T) {
 				t.Errorf("metrics lack %s", line)
 			}
 		}
-		if _, body = r.rest("GET", "/", ""); !strings.Contains(body["text"].(string), "/api/v1.0/data") {
+		if _, body = r.rest("GET", "/", ""); !strings.Contains(body["text"].(string), "<title>gatewayd</title>") {
 			t.Errorf("%v", body)
 		}
 	})

@@ -3,6 +3,8 @@ package dataapi
 import (
 	"net/http"
 	"slices"
+
+	"gatewayd/dataapi/gui"
 )
 
 // root is where the Management API is.
@@ -59,7 +61,10 @@ func (s *Server) routes() http.Handler {
 	mux.Handle(root+"/data", s.serveData())
 	mux.Handle("/api/data", s.serveData())
 	mux.HandleFunc("/http2/cb/{id}", s.callback)
-	mux.HandleFunc("/{$}", index)
+	page := gui.Handler()
+	for _, path := range gui.Paths() {
+		mux.Handle(path, page)
+	}
 	mux.HandleFunc("/", unknownPath)
 
 	all := http.NewServeMux()

@@ -1,0 +1,1 @@
+export function RadioPage() { return <h1>Radio</h1>; }

@@ -1,0 +1,79 @@
+// Loading what a page shows.
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { words } from "../api";
+
+export interface Loaded<T> {
+  value: T | undefined;
+  error: string;
+  reload: () => void;
+}
+
+/**
+ * Loads, and loads again when a dependency changes or every `every` ms while
+ * the tab can be seen. The last good value stays while newer ones load.
+ */
+export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, deps: unknown[] = [], every = 0): Loaded<T> {
+  const [value, setValue] = useState<T>();
+  const [error, setError] = useState("");
+  const [turn, setTurn] = useState(0);
+  const latest = useRef(load);
+  latest.current = load;
+  useEffect(() => {
+    const stop = new AbortController();
+    const run = () =>
+      latest
+        .current(stop.signal)
+        .then((v) => {
+          if (stop.signal.aborted) return;
+          setValue(() => v);
+          setError("");
+        })
+        .catch((err) => stop.signal.aborted || setError(words(err)));
+    void run();
+    const timer = every ? setInterval(() => document.hidden || void run(), every) : undefined;
+    return () => {
+      stop.abort();
+      clearInterval(timer);
+    };
+  }, [...deps, turn, every]);
+  return { value, error, reload: useCallback(() => setTurn((n) => n + 1), []) };
+}
+
+/** A call that a button starts: busy while it runs, its error in words. */
+export function useAction<A extends unknown[]>(run: (...args: A) => Promise<void>) {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState("");
+  const go = async (...args: A) => {
+    setBusy(true);
+    setError("");
+    try {
+      await run(...args);
+    } catch (err) {
+      setError(words(err));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { go, busy, error, setError };
+}
+
+/** The part of the address after #/, kept current. */
+export function useRoute(): string[] {
+  const read = () => location.hash.replace(/^#\/?/, "").split("?")[0]!.split("/").map(decodeURIComponent);
+  const [route, setRoute] = useState(read);
+  useEffect(() => {
+    const on = () => setRoute(read());
+    addEventListener("hashchange", on);
+    return () => removeEventListener("hashchange", on);
+  }, []);
+  return route;
+}
+
+/** Draws again every `ms` while the tab can be seen. */
+export function useClock(ms: number) {
+  const [, set] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => document.hidden || set((n) => n + 1), ms);
+    return () => clearInterval(timer);
+  }, [ms]);
+}
