@@ -74,6 +74,7 @@ func (s *Server) admit(r *http.Request, query parameters) (*subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
+	req.filter.within = cred.key.confine()
 	c := &subscriber{
 		server: s, keyID: cred.key.ID, local: cred.local, filter: req.filter, shape: req.shape, opened: time.Now(),
 		queue: make(chan *frame, s.cfg.Queue), gone: make(chan struct{}), done: make(chan struct{}),

@@ -45,7 +45,7 @@ func (s *Server) listDevices(c *call) (reply, error) {
 	}
 	var all []found
 	err = edge.Devices(c.Context(), func(d nsedge.Device) bool {
-		if matchAll(terms, &d, s.cfg.Org) && c.key.May("devices", read, d.DevEUI.String()) {
+		if matchAll(terms, &d, s.cfg.Org) && c.key.May("devices", read, d.DevEUI.String()) && c.key.covers(&d) {
 			f := found{eui: d.DevEUI}
 			for _, o := range order {
 				f.keys = append(f.keys, sortKey(&d, o.field))
@@ -113,6 +113,9 @@ func (s *Server) createDevice(c *call) (reply, error) {
 		return reply{}, err
 	}
 	chooseActivation(&d)
+	if !c.key.covers(&d) {
+		return reply{}, errOutOfScope
+	}
 	if err := edge.CreateDevice(c.Context(), d); err != nil {
 		return reply{}, err
 	}
@@ -144,11 +147,20 @@ func (s *Server) getDevice(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	d, err := edge.Device(c.Context(), eui)
+	d, err := c.device(edge, eui)
 	if err != nil {
 		return reply{}, err
 	}
 	return s.deviceReply(c, http.StatusOK, &d), nil
+}
+
+// device is a device within the key's scope; others do not exist.
+func (c *call) device(edge Edge, eui radio.EUI64) (nsedge.Device, error) {
+	d, err := edge.Device(c.Context(), eui)
+	if err == nil && !c.key.covers(&d) {
+		return d, nsedge.ErrUnknownDevice
+	}
+	return d, err
 }
 
 func (s *Server) updateDevice(c *call) (reply, error) {
@@ -161,11 +173,17 @@ func (s *Server) updateDevice(c *call) (reply, error) {
 		return reply{}, err
 	}
 	d, err := edge.UpdateDevice(c.Context(), eui, func(d *nsedge.Device) error {
+		if !c.key.covers(d) {
+			return nsedge.ErrUnknownDevice
+		}
 		if err := patchDevice(d, body); err != nil {
 			return err
 		}
 		if d.DevEUI != eui {
 			return badField("dev_eui", "%q is another device than the path's %s; a DevEUI can't change", d.DevEUI, eui)
+		}
+		if !c.key.covers(d) {
+			return errOutOfScope
 		}
 		return nil
 	})
@@ -178,6 +196,9 @@ func (s *Server) updateDevice(c *call) (reply, error) {
 func (s *Server) deleteDevice(c *call) (reply, error) {
 	edge, eui, err := s.one(c)
 	if err != nil {
+		return reply{}, err
+	}
+	if _, err := c.device(edge, eui); err != nil {
 		return reply{}, err
 	}
 	return reply{status: http.StatusNoContent}, edge.DeleteDevice(c.Context(), eui)

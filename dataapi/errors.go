@@ -36,6 +36,8 @@ const (
 	codeDuplicateDevice = "device_exists"
 	codeUserExists      = "user_exists"
 	codeBadSignIn       = "bad_sign_in"
+	codeSetUp           = "already_set_up"
+	codeBadSetup        = "bad_setup_code"
 	codeRateLimited     = "rate_limited"
 	codeInUse           = "in_use"
 	codeServerError     = "server_error"

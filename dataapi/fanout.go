@@ -84,6 +84,9 @@ func (s *Server) deliver(ev nsedge.Event) {
 		if !c.filter.match(k, ev) {
 			continue
 		}
+		if c.filter.within != nil {
+			c.asked.note(ev.About().PacketHash)
+		}
 		shape := c.shape.of(k)
 		if frames[shape] == nil {
 			frames[shape] = s.prepare(text(shape))

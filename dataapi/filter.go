@@ -23,6 +23,7 @@ const (
 	warningNotice
 	infoNotice
 
+	allKinds     = kind(1<<len(kindNames) - 1)
 	defaultKinds = uplink | downlink | downlinkRequest | joinRequest | statusResponse
 )
 
@@ -85,10 +86,11 @@ type filter struct {
 	gateways     map[radio.EUI64]bool
 	applications map[radio.EUI64]bool
 	tags         map[string]bool
+	within       *filter // that must let it through, too; nil: none
 }
 
 func (f *filter) match(k kind, ev nsedge.Event) bool {
-	if f.kinds&k == 0 {
+	if f.kinds&k == 0 || f.within != nil && !f.within.match(k, ev) {
 		return false
 	}
 	if up, ok := ev.(*nsedge.UplinkEvent); ok && up.Duplicate && !f.duplicates {

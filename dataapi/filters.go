@@ -14,8 +14,13 @@ const filtersBucket = "filters"
 // storedFilter is a filter as it is kept and shown: its lists are texts, with
 // commas, in the words of the Data API's query.
 type storedFilter struct {
-	ID           string `json:"id"`
-	Description  string `json:"description"`
+	ID          string `json:"id"`
+	Description string `json:"description"`
+	lists
+}
+
+// lists are what a filter lets through, each empty for everything.
+type lists struct {
 	Applications string `json:"applications"`
 	Gateways     string `json:"gateways"`
 	Tags         string `json:"tags"`
@@ -23,15 +28,15 @@ type storedFilter struct {
 	Types        string `json:"types"`
 }
 
-// lists are the fields by name.
-func (f *storedFilter) lists() map[string]*string {
+// byName are the fields by name.
+func (f *lists) byName() map[string]*string {
 	return map[string]*string{"applications": &f.Applications, "gateways": &f.Gateways, "tags": &f.Tags, "devices": &f.Devices, "types": &f.Types}
 }
 
 // filter is what it lets through.
-func (f *storedFilter) filter() (filter, error) {
+func (f *lists) filter() (filter, error) {
 	p := parameters{}
-	for name, list := range f.lists() {
+	for name, list := range f.byName() {
 		if *list != "" {
 			p[name] = []string{*list}
 		}
@@ -41,7 +46,7 @@ func (f *storedFilter) filter() (filter, error) {
 	return r.filter, err
 }
 
-// patch sets what the client gave; a list may also come as a JSON list.
+// patch sets what the client gave.
 func (f *storedFilter) patch(body fields) error {
 	if body.given("description") {
 		text, err := textOrNumber(body, "description")
@@ -50,7 +55,12 @@ func (f *storedFilter) patch(body fields) error {
 		}
 		f.Description = text
 	}
-	for name, into := range f.lists() {
+	return f.lists.patch(body)
+}
+
+// patch sets what the client gave; a list may also come as a JSON list.
+func (f *lists) patch(body fields) error {
+	for name, into := range f.byName() {
 		raw, ok := body.m[name]
 		if !ok {
 			continue
@@ -64,7 +74,7 @@ func (f *storedFilter) patch(body fields) error {
 		default:
 			text, err := body.text(name)
 			if err != nil {
-				return badField(name, "%s; a text with commas between its members is wanted", body.raw(name))
+				return badField(body.name(name), "%s; a text with commas between its members is wanted", body.raw(name))
 			}
 			*into = text
 		}
@@ -72,6 +82,9 @@ func (f *storedFilter) patch(body fields) error {
 	_, err := f.filter()
 	if p, ok := errors.AsType[*problem](err); ok {
 		p.Code = codeBadField
+		if body.path != "" {
+			p.Field, p.Message = body.name(p.Field), body.path+"."+p.Message
+		}
 	}
 	return err
 }

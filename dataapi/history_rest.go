@@ -19,6 +19,7 @@ func (s *Server) getHistory(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	req.filter.within = c.key.confine()
 	pg, err := parsePage(c.query)
 	if err != nil {
 		return reply{}, err

@@ -37,8 +37,11 @@ type Key struct {
 	Description string      `json:"description"`
 	Rights      []Right     `json:"rights,omitempty"`
 	Permissions Permissions `json:"permissions,omitempty"`
+	Scope       *lists      `json:"scope,omitempty"` // what it is confined to; nil: nothing
 	Created     time.Time   `json:"created"`
 	Hash        string      `json:"hash"` // SHA-256 of the token, hex
+
+	scope *filter // of Scope
 }
 
 // Keys is the set of access tokens. All methods may be called from any
@@ -73,6 +76,16 @@ func (k *Keys) add(key *Key) error {
 	var hash [sha256.Size]byte
 	if b, err := hex.DecodeString(key.Hash); err != nil || copy(hash[:], b) != len(hash) {
 		return fmt.Errorf("key %s: its stored hash is damaged; revoke it and make a new one", key.ID)
+	}
+	if key.Scope != nil {
+		f, err := key.Scope.filter()
+		if err != nil {
+			return fmt.Errorf("key %s: its stored scope is damaged (%w); revoke it and make a new one", key.ID, err)
+		}
+		if key.Scope.Types == "" {
+			f.kinds = allKinds
+		}
+		f.duplicates, key.scope = true, &f
 	}
 	k.byID[key.ID], k.byHash[hash] = key, key
 	return nil

@@ -17,16 +17,15 @@ type keyView struct {
 	AccessToken string      `json:"access_token,omitempty"`
 	Permissions Permissions `json:"permissions"`
 	Rights      []Right     `json:"rights"`
+	Scope       *lists      `json:"scope,omitempty"`
 	Created     *int64      `json:"created"`
 }
 
 func viewKey(k Key, token string) keyView {
-	rights := k.Rights
-	if rights == nil {
-		rights = []Right{}
-	}
-	return keyView{k.ID, k.UserID, k.Org, k.Description, token, k.shownPermissions(), rights, unixOrNull(k.Created)}
+	return keyView{k.ID, k.UserID, k.Org, k.Description, token, k.shownPermissions(), shownRights(&k), k.Scope, unixOrNull(k.Created)}
 }
+
+func shownRights(k *Key) []Right { return append([]Right{}, k.Rights...) }
 
 func (s *Server) keyList() methods {
 	return methods{
@@ -126,6 +125,33 @@ func patchKey(k *Key, body fields) error {
 			return badField("rights", "%v", err)
 		}
 		k.Rights = rights
+	}
+	return patchScope(k, body)
+}
+
+// patchScope sets what the client gave of the scope; null is none.
+func patchScope(k *Key, body fields) error {
+	raw, ok := body.m["scope"]
+	if !ok {
+		return nil
+	}
+	if isNull(raw) {
+		k.Scope = nil
+		return nil
+	}
+	o, err := body.object("scope")
+	if err != nil {
+		return err
+	}
+	var l lists
+	if k.Scope != nil {
+		l = *k.Scope
+	}
+	if err := l.patch(o); err != nil {
+		return err
+	}
+	if k.Scope = &l; l == (lists{}) {
+		k.Scope = nil
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func TestRights(t *testing.T) {
 		{"devices and secrets", Key{Rights: []Right{RightDevices, RightSecrets}}, false, true, true, true},
 		{"Everynet's read and update", Key{Permissions: everynet}, true, true, true, true},
 		{"Everynet's data", Key{Permissions: Permissions{"data": {"*": all}}}, true, false, false, false},
-		{"one device", Key{Permissions: one}, false, true, false, true},
+		{"one device", Key{Permissions: one}, true, true, false, true},
 		{"an empty list", Key{Permissions: Permissions{"devices": {"*": {}}}}, false, false, false, false},
 		{"nothing", Key{}, false, false, false, false},
 	} {

@@ -100,8 +100,13 @@ func (k *Key) mayList(resource string) bool {
 }
 
 // MayConnect tells whether the key opens the Data API: by the right data, or
-// by permissions to read all data or all devices.
+// by permissions to read data or devices. Where these name devices one by one,
+// it hears of those.
 func (k *Key) MayConnect() bool {
+	return k.mayHearAll() || len(k.allowedDevices()) > 0
+}
+
+func (k *Key) mayHearAll() bool {
 	return k.May("data", read, "*") || k.Permissions.allow("devices", read, "*")
 }
 

@@ -25,6 +25,9 @@ func (s *Server) table() []route {
 	return slices.Concat([]route{
 		{"/auth", public, methods{http.MethodPost: s.signIn}},
 		{"/logout", public, methods{http.MethodGet: s.signOut, http.MethodPost: s.signOut}},
+		{"/setup", public, methods{http.MethodGet: s.getSetup, http.MethodPost: s.makeFirstUser}},
+		{"/me", "", methods{http.MethodGet: s.getMe}},
+		{"/me/password", "", methods{http.MethodPost: s.changePassword}},
 		{"/users", "users", s.userList()},
 		{"/users/{id}", "users", s.userOne()},
 		{"/keys", "keys", s.keyList()},

@@ -143,6 +143,7 @@ type Server struct {
 	byAccount *limits
 	requests  *limits       // of all kinds
 	auditPace *rate.Limiter // lines of the log about refusals
+	setup     setup
 	history   *history
 	links     links
 	metrics   *metrics
@@ -190,6 +191,7 @@ func New(cfg Config) (*Server, error) {
 		requests:    newLimits(float64(cfg.MaxRequests), 4*cfg.MaxRequests),
 		auditPace:   limiter(20),
 		history:     newHistory(cfg.HistoryBytes),
+		setup:       setup{code: newSetupCode()},
 		links:       links{byID: map[string]*link{}},
 		events:      make(chan nsedge.Event, intake),
 		subscribers: map[*subscriber]struct{}{},

@@ -163,6 +163,11 @@ func (s *sessions) endAll(userID string) error {
 	return s.endWhere(func(one *session) bool { return one.User == userID })
 }
 
+// endOthers ends all sessions of a user but one.
+func (s *sessions) endOthers(userID, id string) error {
+	return s.endWhere(func(one *session) bool { return one.User == userID && one.ID != id })
+}
+
 func (s *sessions) endWhere(f func(*session) bool) error {
 	var errs []error
 	var ids []string

@@ -51,13 +51,17 @@ func (s *Server) signIn(c *call) (reply, error) {
 	}
 	s.byAddress.clear(address)
 	s.byAccount.clear(account)
+	s.log.Info("signed in", slog.String("user", u.ID), slog.String("remote", c.RemoteAddr))
+	return s.beginSession(c, u, http.StatusOK)
+}
+
+func (s *Server) beginSession(c *call, u user, status int) (reply, error) {
 	token, err := s.sessions.begin(u.ID)
 	if err != nil {
 		return reply{}, err
 	}
-	s.log.Info("signed in", slog.String("user", u.ID), slog.String("remote", c.RemoteAddr))
 	c.setCookie(token, sessionLife)
-	return reply{http.StatusOK, map[string]any{
+	return reply{status, map[string]any{
 		"access_token": token, "email": u.Email, "permissions": u.Permissions, "user_id": u.ID, "org": u.Org,
 	}}, nil
 }

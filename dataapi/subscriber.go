@@ -39,7 +39,8 @@ type subscriber struct {
 	filter filter
 	shape  shape
 	opened time.Time
-	since  uint64  // number of the last event before it was registered
+	since  uint64 // number of the last event before it was registered
+	asked  asked
 	replay *replay // the writer's; nil where nothing is left to replay
 
 	queue chan *frame
@@ -130,6 +131,9 @@ func (c *subscriber) sendPast() error {
 	if !ok {
 		c.replay = nil
 		return nil
+	}
+	if c.filter.within != nil {
+		c.asked.note(p.event.About().PacketHash)
 	}
 	return c.send(c.server.prepare(c.server.encode(p.event, p.id, (c.shape | replayed).of(p.kind))))
 }
@@ -246,6 +250,11 @@ func (c *subscriber) receive(kind int, r io.Reader, malformed *rate.Limiter) err
 // answer hands a message to the edge. A refusal comes back as an error
 // message, however the connection's types are set.
 func (c *subscriber) answer(m message) {
+	if err := c.mayAnswer(m); err != nil {
+		c.server.metrics.answers.WithLabelValues(m.kind, "refused").Inc()
+		c.tell(m.meta(), err)
+		return
+	}
 	if meta, err := c.server.handOver(c.server.life, c.log, m); err != nil {
 		c.tell(meta, err)
 	}

@@ -192,14 +192,24 @@ func (s *Server) importChange(c *call, f fields) (ch nsedge.Change, err error) {
 		if eui := d.DevEUI.String(); !key.May("devices", action, eui) {
 			return badField("dev_eui", "this key lacks the right to %s %s", action, eui)
 		}
-		if registered {
-			return patchDevice(d, f.withoutSession(ch.State != nil))
+		if registered && !key.covers(d) {
+			return errOutOfScope
 		}
-		*d = newDevice(s.cfg.Org)
-		if err := patchDevice(d, f); err != nil {
+		given := f
+		if registered {
+			given = f.withoutSession(ch.State != nil)
+		} else {
+			*d = newDevice(s.cfg.Org)
+		}
+		if err := patchDevice(d, given); err != nil {
 			return err
 		}
-		chooseActivation(d)
+		if !registered {
+			chooseActivation(d)
+		}
+		if !key.covers(d) {
+			return errOutOfScope
+		}
 		return nil
 	}
 	return ch, nil
@@ -227,7 +237,7 @@ func (s *Server) undoImport(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if !c.key.May("devices", remove, "*") {
+	if !c.key.May("devices", remove, "*") || c.key.Scope != nil {
 		return reply{}, &problem{http.StatusForbidden, codeForbidden, "access_token", "access_token: this key lacks the right to delete devices"}
 	}
 	n, err := edge.UndoChanges(c.Context())
@@ -270,7 +280,7 @@ func (s *Server) exportDevices(c *call) (reply, error) {
 		}
 		var failed error
 		err = edge.Export(c.Context(), func(x nsedge.Exported) bool {
-			if eui := x.DevEUI.String(); c.key.May("devices", read, eui) {
+			if eui := x.DevEUI.String(); c.key.May("devices", read, eui) && c.key.covers(&x.Device) {
 				v := exportView{deviceView: viewDevice(&x.Device, s.cfg.Org, keys && c.key.SeesSecrets(eui))}
 				if keys && c.key.SeesSecrets(eui) {
 					v.State = base64.RawStdEncoding.EncodeToString(x.State)

@@ -59,7 +59,7 @@ func openUsers(d Documents) (*users, error) {
 // allPermissions are those of a user for whom none are named.
 func allPermissions() Permissions {
 	p := Permissions{}
-	for _, resource := range []string{"data", "devices", "keys", "users", "filters", "connections", "gateways"} {
+	for _, resource := range []string{"data", "devices", "keys", "users", "filters", "connections", "gateways", "radio", "system"} {
 		p[resource] = map[string][]string{"*": {create, read, update, remove}}
 	}
 	return p
@@ -86,6 +86,13 @@ func (u *users) locked(name string) *user {
 		}
 	}
 	return nil
+}
+
+// some tells whether there is a user.
+func (u *users) some() bool {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	return len(u.byID) > 0
 }
 
 // list returns all, ordered by email.
@@ -170,9 +177,14 @@ func (u *users) patch(ctx context.Context, one *user, body fields) error {
 	if !body.given("password") {
 		return nil
 	}
-	password, ok := unquote(body.m["password"])
+	return u.setPassword(ctx, one, body, "password")
+}
+
+// setPassword takes the field as the user's new password.
+func (u *users) setPassword(ctx context.Context, one *user, body fields, name string) error {
+	password, ok := unquote(body.m[name])
 	if !ok || len(password) < shortestPassword || len(password) > longestPassword {
-		return badField("password", "a text of %d to %d bytes is wanted", shortestPassword, longestPassword)
+		return badField(name, "a text of %d to %d bytes is wanted", shortestPassword, longestPassword)
 	}
 	hash, err := u.hasher.hash(ctx, password)
 	one.Password = hash

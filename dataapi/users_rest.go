@@ -55,21 +55,27 @@ func (s *Server) userList() methods {
 			if err != nil {
 				return reply{}, err
 			}
-			for _, name := range []string{"email", "password"} {
-				if !body.given(name) {
-					return reply{}, missingField(name, "a user signs in with email and password")
-				}
-			}
-			u := user{ID: randomHex(8), Org: s.cfg.Org, Permissions: allPermissions(), Created: time.Now().UTC().Truncate(time.Second)}
-			if err := s.users.patch(c.Context(), &u, body); err != nil {
+			u, err := s.newUser(c, body)
+			if err != nil {
 				return reply{}, err
-			}
-			if err := s.users.put(u); err != nil {
-				return reply{}, userProblem(err)
 			}
 			return userReply(http.StatusCreated, u), nil
 		},
 	}
+}
+
+// newUser makes a user, who may do everything unless the body says otherwise.
+func (s *Server) newUser(c *call, body fields) (user, error) {
+	for _, name := range []string{"email", "password"} {
+		if !body.given(name) {
+			return user{}, missingField(name, "a user signs in with email and password")
+		}
+	}
+	u := user{ID: randomHex(8), Org: s.cfg.Org, Permissions: allPermissions(), Created: time.Now().UTC().Truncate(time.Second)}
+	if err := s.users.patch(c.Context(), &u, body); err != nil {
+		return user{}, err
+	}
+	return u, userProblem(s.users.put(u))
 }
 
 // userOne takes an id or an email in the path. What changes a user ends that

@@ -79,6 +79,9 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 	if exposed(cfg.DataAPI) {
 		log.Warn("the data api is open to the network without TLS: keys and payloads can be read on the way; set dataapi.tls_cert and dataapi.tls_key", "listen", cfg.DataAPI.Listen)
 	}
+	if code := d.server.SetupCode(); code != "" {
+		log.Warn("no user yet: on this machine, POST /api/v1.0/setup makes the first one; from elsewhere it wants the code", "setup_code", code)
+	}
 	err = d.Run(ctx)
 	if err == nil {
 		log.Info("stopped")
