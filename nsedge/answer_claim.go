@@ -41,7 +41,7 @@ func (e *Edge) answerClaim(a Claim) error {
 	}
 	var f fingerprint
 	copy(f[:], a.Device[:])
-	w := &window{hash: e.packetHash(f), kind: claimWindow, dev: d, up: d.busy().lastUp, announced: d.session().down, index: -1}
+	w := &window{hash: e.packetHash(f), kind: claimWindow, dev: d, up: d.busy().lastUp, announced: d.session().nextApp(), index: -1}
 	e.windows[w.hash] = w
 	e.arm(w, time.Now().Add(claimLife))
 	w.state = beforeRX2
@@ -50,7 +50,7 @@ func (e *Edge) answerClaim(a Claim) error {
 	now := time.Now()
 	e.publish(&DownlinkRequest{
 		Meta: e.meta(d, d.session(), w.hash, e.cfg.Gateway), TXTime: now, Deadline: now.Add(claimLife),
-		Counter: d.session().down, MaxSize: max(e.cfg.Region.MaxPayload(dr, region.Version{})-maxFOpts, 0),
+		Counter: w.announced, MaxSize: max(e.cfg.Region.MaxPayload(dr, region.Version{})-maxFOpts, 0),
 	})
 	return nil
 }

@@ -157,9 +157,9 @@ func (e *Edge) keep(w *window, c *content) {
 // fitsQueued checks the kept answer against a new window.
 func (e *Edge) fitsQueued(w *window) bool {
 	c := w.dev.queued
-	if len(c.encrypted) > 0 && c.counter != nil && *c.counter < w.s.down {
+	if len(c.encrypted) > 0 && c.counter != nil && *c.counter < w.s.nextApp() {
 		e.noticef(Error, CodeDownlinkCounter, e.meta(w.dev, w.s, w.hash, w.up.Gateway),
-			"the kept downlink was encrypted with counter %d, which was used meanwhile: answer again with counter %d", *c.counter, w.s.down)
+			"the kept downlink was encrypted with counter %d, which was used meanwhile: answer again with counter %d", *c.counter, w.s.nextApp())
 		return false
 	}
 	return true

@@ -83,14 +83,8 @@ func (e *Edge) recordAnswered(w *window, nwkSKey Key, phy []byte) func() {
 		return failed
 	}
 	s := e.newJoined(w)
-	s.nwkSKey = nwkSKey
+	s.keys = keys10(nwkSKey)
 	return e.finishJoin(w, &j, s, phy)
-}
-
-// rejoinRequest says that rejoins are not served.
-func (e *Edge) rejoinRequest(r *reception) {
-	e.stats.Foreign++
-	e.notice(Warning, CodeRejoinUnsupported, e.meta(nil, nil, r.hash, r.first.Gateway), "a rejoin-request of LoRaWAN 1.1 was heard: it is not served, the device has to join")
 }
 
 // newAddr draws a free address of the network.

@@ -106,15 +106,13 @@ func (e *Edge) planChange(ctx context.Context, c *Change) (p plan, err error) {
 	var (
 		known       bool
 		before, reg Device
-		mark        uint32
+		used        marks
 	)
 	if err := e.do(ctx, func() {
 		var dev *device
 		if dev, known = e.byEUI[c.DevEUI]; known {
 			before, reg, p.gen = e.snapshot(dev), *dev.spec, dev.specGen
-			if dev.active != nil {
-				mark = dev.active.mark
-			}
+			used = dev.active.marks()
 		}
 	}); err != nil {
 		return p, err
@@ -125,7 +123,7 @@ func (e *Edge) planChange(ctx context.Context, c *Change) (p plan, err error) {
 	if p.before, err = encodeDocument(&reg, p.gen); err != nil {
 		return p, err
 	}
-	after, gen, renew, err := e.revise(&before, &reg, p.gen, mark, func(d *Device) error { return c.Edit(d, true) })
+	after, gen, renew, err := e.revise(&before, &reg, p.gen, used, func(d *Device) error { return c.Edit(d, true) })
 	if err != nil {
 		return p, err
 	}
@@ -152,6 +150,7 @@ func (e *Edge) planNew(c *Change) (p plan, err error) {
 	}
 	if len(p.joins.sessions) > 0 { // they are in the join state
 		p.dev.DevAddr, p.dev.NwkSKey, p.dev.AppSKey, p.dev.CounterUp, p.dev.CounterDown = nil, nil, nil, 0, 0
+		p.dev.SNwkSIntKey, p.dev.NwkSEncKey, p.dev.CounterDownApp = nil, nil, 0
 	}
 	if err := e.normalise(p.dev); err != nil {
 		return p, err
@@ -318,7 +317,7 @@ func (e *Edge) exported(ctx context.Context, d Device) (x Exported, err error) {
 		}
 		x.Device, m.gen = e.snapshot(dev), dev.specGen
 		if s := dev.active; s != nil {
-			x.CounterDown = max(s.down, s.mark)
+			x.CounterDown, x.CounterDownApp = max(s.down, s.mark), max(s.appDown, s.appMark)
 			m.counters = s.appendState(nil, s.gen)
 			if m.radio, err = (&session{gen: s.gen, settings: s.settings}).encodeRadio(); err != nil {
 				return

@@ -1,6 +1,7 @@
 package nsedge
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -25,7 +26,10 @@ const (
 var errOnlyRXC = errors.New("a class C downlink has one window")
 
 // classC tells whether the device listens all the time.
-func (d *device) classC() bool { return d.spec.Class == "C" && d.session() != nil }
+func (d *device) classC() bool {
+	s := d.session()
+	return s != nil && cmp.Or(s.Mode, d.spec.Class) == "C"
+}
 
 // clock is an Air that knows its counter without a frame.
 type clock interface{ Now() (radio.Instant, bool) }
@@ -48,7 +52,7 @@ func (e *Edge) nowOnAir() (radio.Instant, bool) {
 // not in any list yet.
 func (e *Edge) openRXC(d *device, hash PacketHash) (*window, error) {
 	s := d.session()
-	w := &window{hash: hash, kind: classCWindow, state: beforeRX2, dev: d, s: s, zone: e.regionOf(s), announced: s.down, index: -1}
+	w := &window{hash: hash, kind: classCWindow, state: beforeRX2, dev: d, s: s, zone: e.regionOf(s), announced: s.nextApp(), index: -1}
 	if err := e.planRXC(w); err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func (e *Edge) claimRXC(d *device) error {
 	e.arm(w, deadline)
 	e.publish(&DownlinkRequest{
 		Meta: e.meta(d, w.s, w.hash, e.cfg.Gateway), TXTime: w.slots[0].start, Deadline: deadline,
-		Counter: w.s.down, MaxSize: w.slots[0].size,
+		Counter: w.announced, MaxSize: w.slots[0].size,
 	})
 	return nil
 }

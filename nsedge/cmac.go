@@ -65,11 +65,18 @@ func double(b *[16]byte) {
 // dataMIC is the MIC of a data frame without its last four bytes (LoRaWAN
 // 1.0.4 §4.4).
 func dataMIC(key Key, uplink bool, addr DevAddr, counter uint32, msg []byte) [micSize]byte {
-	b0 := [16]byte{0: 0x49, 15: byte(len(msg))}
-	if !uplink {
-		b0[5] = 1
-	}
-	b0[6], b0[7], b0[8], b0[9] = addr[3], addr[2], addr[1], addr[0]
-	binary.LittleEndian.PutUint32(b0[10:], counter)
+	b0 := micBlock(uplink, addr, counter, len(msg))
 	return cmac(key, &b0, msg)
+}
+
+// micBlock is what the MIC of a data frame of that length begins with; bytes
+// 1 to 4 are those of LoRaWAN 1.1.
+func micBlock(uplink bool, addr DevAddr, counter uint32, size int) [16]byte {
+	b := [16]byte{0: 0x49, 15: byte(size)}
+	if !uplink {
+		b[5] = 1
+	}
+	b[6], b[7], b[8], b[9] = addr[3], addr[2], addr[1], addr[0]
+	binary.LittleEndian.PutUint32(b[10:], counter)
+	return b
 }

@@ -16,7 +16,9 @@ const (
 	CodeJoinAccepted      = "join_accepted"            // info: the join-accept was on the air
 	CodeJoinResponse      = "join_response_received"   // info
 	CodeActivated         = "session_activated"        // info: the first uplink of a new session
-	CodeRejoinUnsupported = "rejoin_unsupported"       // warning
+	CodeRejoinUnsupported = "rejoin_unsupported"       // warning, or a refusal: the keys are at the application, or the session is one of 1.0
+	CodeRejoinMIC         = "rejoin_mic_failed"        // error: no session or key of the device signed it
+	CodeRejoinReplay      = "rejoin_counter_used"      // error: possible replay
 	CodeUplinkMIC         = "uplink_mic_failed"        // error: counters out of step (recovery was tried) or wrong key
 	CodeUplinkGap         = "uplink_counter_gap"       // error: skips too far for the strict policy
 	CodeUplinkReplay      = "uplink_counter_replay"    // error: not greater than the last known

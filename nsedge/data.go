@@ -1,6 +1,11 @@
 package nsedge
 
-import "gatewayd/radio"
+import (
+	"slices"
+
+	"gatewayd/nsedge/region"
+	"gatewayd/radio"
+)
 
 // dataUp finds the session of a data uplink and deals with it.
 func (e *Edge) dataUp(r *reception, f *dataUp) {
@@ -12,6 +17,9 @@ func (e *Edge) dataUp(r *reception, f *dataUp) {
 	// Several devices may have the address: the MIC decides.
 	best, counter, s := badMIC, uint32(0), first
 	for c := first; c != nil; c = c.next {
+		if c.v11 {
+			f.heard, r.doubt = e.heardAs(r, c), true
+		}
 		if v, n := c.judge(f); v > best {
 			best, counter, s = v, n, c
 		}
@@ -20,7 +28,7 @@ func (e *Edge) dataUp(r *reception, f *dataUp) {
 		}
 	}
 	if best != badMIC {
-		r.dev = s.dev
+		r.dev, r.doubt = s.dev, false
 	}
 	if best < repeated {
 		e.refuseData(r, f, s, best, counter)
@@ -70,16 +78,34 @@ func (e *Edge) repeatData(r *reception, f *dataUp, s *session, c uint32) {
 	}
 	s.repeats++
 	e.noticef(Warning, CodeUplinkRepeated, m, "uplink counter %d again: the device got no answer to it. It is not delivered twice, but answered again", c)
-	e.noteRequests(r, commandsIn(f, s, c))
-	e.open(r, f, s)
+	e.noteRequests(r, s, commandsIn(f, s, c))
+	e.open(r, f, s, c)
 }
 
 // commandsIn returns the MAC commands of an uplink.
 func commandsIn(f *dataUp, s *session, c uint32) []byte {
-	if f.hasPort && f.port == 0 {
-		return crypt(s.nwkSKey, true, s.addr, c, f.frm)
+	switch {
+	case f.hasPort && f.port == 0:
+		return crypt(s.encKey, true, s.addr, c, f.frm)
+	case s.v11 && len(f.opts) > 0:
+		return cryptOpts(s.encKey, true, false, s.addr, c, slices.Clone(f.opts))
 	}
 	return f.opts
+}
+
+// heardAs is what the MIC of an uplink of LoRaWAN 1.1 covers besides the
+// frame, if it is the session's.
+func (e *Edge) heardAs(r *reception, s *session) heardAs {
+	h := heardAs{dr: uint8(e.dataRate(&r.first)), channel: -1}
+	for _, known := range [][]region.Channel{e.channelsOf(s), e.cfg.Region.Channels()} {
+		for _, c := range known {
+			if c.Freq == r.first.Freq {
+				h.channel = c.Index
+				return h
+			}
+		}
+	}
+	return h
 }
 
 // deliver accepts a data uplink: recorded, published, its window opened.
@@ -87,7 +113,7 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 	dev := s.dev
 	before := s.counters
 	s.take(f, c, r.came)
-	if err := e.record(s, s.down); err != nil {
+	if err := e.record(s, s.down, false); err != nil {
 		s.counters = before // its repetition is as good
 		e.notice(Error, CodeServer, e.meta(dev, s, r.hash, r.first.Gateway), "the uplink can't be recorded, so it is not delivered: "+err.Error())
 		return
@@ -127,7 +153,7 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 	}
 	e.adrSample(r, f, s, c)
 	e.handleMAC(r, s, commands)
-	e.open(r, f, s)
+	e.open(r, f, s, c)
 	e.nextRXC(dev)
 }
 

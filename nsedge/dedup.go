@@ -31,8 +31,10 @@ type reception struct {
 	event    *UplinkEvent  // what was published, nil if nothing was
 	win      *window       // nil if none was opened
 	join     bool
+	doubt    bool // the MIC was wrong, but a copy on another channel may be right
 
-	linkCheck, deviceTime bool // asked for by MAC commands
+	linkCheck, deviceTime bool     // asked for by MAC commands
+	confirm               [][]byte // MAC commands that confirm what the device indicated
 }
 
 // heard remembers the frames of the last moments.
@@ -42,6 +44,10 @@ type heard struct {
 }
 
 func newHeard() heard { return heard{frames: map[fingerprint]*reception{}} }
+
+// isGhost tells whether r is a ghost whose original comes now: in LoRaWAN 1.1
+// the MIC is right on the device's channel only.
+func (r *reception) isGhost(u *radio.Uplink) bool { return r.doubt && u.Freq != r.first.Freq }
 
 // isCopy tells whether u is the same transmission as r.
 func (r *reception) isCopy(u *radio.Uplink) bool {

@@ -45,14 +45,18 @@ type Device struct {
 	AppKey *Key // 1.0 root key; AppKey of 1.1
 	NwkKey *Key // 1.1
 
-	// The session: given for ABP, made by the join for OTAA.
-	DevAddr     *DevAddr
-	NwkSKey     *Key
-	AppSKey     *Key
-	CounterUp   uint32 // next expected FCntUp
-	CounterDown uint32 // next FCntDown
+	// The session: given for ABP, made by the join for OTAA. Those of LoRaWAN
+	// 1.1 have SNwkSIntKey and NwkSEncKey.
+	DevAddr        *DevAddr
+	NwkSKey        *Key // FNwkSIntKey in 1.1
+	SNwkSIntKey    *Key
+	NwkSEncKey     *Key
+	AppSKey        *Key
+	CounterUp      uint32 // next expected FCntUp
+	CounterDown    uint32 // next FCntDown; NFCntDown in 1.1
+	CounterDownApp uint32 // next AFCntDown; 0 in 1.0
 
-	Version       string // of LoRaWAN: "1.0.0" to "1.0.4", "1.0.3" by default
+	Version       string // of LoRaWAN: "1.0.0" to "1.0.4" or "1.1", "1.0.3" by default
 	Policy        Policy // towards counters and DevNonces; by StrictCounter if it is ""
 	CountersSize  int    // 2 or 4 bytes, 4 by default
 	StrictCounter bool   // refuse counters that go back: the same as PolicyStrict
@@ -70,6 +74,8 @@ type Device struct {
 	RX2Freq          radio.Hertz
 	MaxDutyCycle     *int              // 1/2^n of the time, 0 to 15
 	DownlinkChannels []DownlinkChannel // where RX1 of a channel is
+	ADRParam         *ADRParam         // LoRaWAN 1.1
+	RejoinParam      *RejoinParam      // LoRaWAN 1.1
 
 	BlockUplink   bool
 	BlockDownlink bool

@@ -110,15 +110,13 @@ func (e *Edge) UpdateDevice(ctx context.Context, eui radio.EUI64, change func(*D
 		known       bool
 		before, reg Device // as shown, as registered
 		gen         byte
-		mark        uint32
+		used        marks
 	)
 	if err := e.do(ctx, func() {
 		var dev *device
 		if dev, known = e.byEUI[eui]; known {
 			before, reg, gen = e.snapshot(dev), *dev.spec, dev.specGen
-			if dev.active != nil {
-				mark = dev.active.mark
-			}
+			used = dev.active.marks()
 		}
 	}); err != nil {
 		return before, fmt.Errorf("update device %v: %w", eui, err)
@@ -126,7 +124,7 @@ func (e *Edge) UpdateDevice(ctx context.Context, eui radio.EUI64, change func(*D
 	if !known {
 		return before, fmt.Errorf("update device %v: %w", eui, ErrUnknownDevice)
 	}
-	after, gen, renew, err := e.revise(&before, &reg, gen, mark, change)
+	after, gen, renew, err := e.revise(&before, &reg, gen, used, change)
 	if err != nil {
 		return before, err
 	}
@@ -134,9 +132,8 @@ func (e *Edge) UpdateDevice(ctx context.Context, eui radio.EUI64, change func(*D
 }
 
 // revise applies a change to a device, shown as before and registered as reg.
-// It tells the generation and whether a new session begins. mark is where the
-// reserved downlink counters end.
-func (e *Edge) revise(before, reg *Device, gen byte, mark uint32, change func(*Device) error) (after Device, _ byte, renew bool, _ error) {
+// It tells the generation and whether a new session begins.
+func (e *Edge) revise(before, reg *Device, gen byte, used marks, change func(*Device) error) (after Device, _ byte, renew bool, _ error) {
 	after = before.clone()
 	if err := change(&after); err != nil {
 		return after, gen, false, err
@@ -149,10 +146,11 @@ func (e *Edge) revise(before, reg *Device, gen byte, mark uint32, change func(*D
 		return after, gen, false, err
 	}
 	if sessionDiffers(before, &after) {
-		return after, nextSpecGen(gen), true, keepCounterDown(before, &after, mark)
+		return after, nextSpecGen(gen), true, keepCounterDown(before, &after, used)
 	}
 	after.DevAddr, after.NwkSKey, after.AppSKey = reg.DevAddr, reg.NwkSKey, reg.AppSKey
-	after.CounterUp, after.CounterDown = reg.CounterUp, reg.CounterDown
+	after.SNwkSIntKey, after.NwkSEncKey = reg.SNwkSIntKey, reg.NwkSEncKey
+	after.CounterUp, after.CounterDown, after.CounterDownApp = reg.CounterUp, reg.CounterDown, reg.CounterDownApp
 	return after, gen, false, nil
 }
 
@@ -234,30 +232,43 @@ func (e *Edge) endJoined(eui radio.EUI64, nonces bool) error {
 	}
 	j.sessions = nil
 	if nonces {
-		j.nonces = nil
+		j.nonces, j.rejoin1, j.rejoin0 = nil, 0, 0
 	}
 	return e.cfg.Store.Put(bucketJoins, eui[:], j.encode())
 }
 
 func sessionDiffers(a, b *Device) bool {
 	return !same(a.DevAddr, b.DevAddr) || !same(a.NwkSKey, b.NwkSKey) || !same(a.AppSKey, b.AppSKey) ||
-		a.CounterUp != b.CounterUp || a.CounterDown != b.CounterDown || a.Activation != b.Activation
+		!same(a.SNwkSIntKey, b.SNwkSIntKey) || !same(a.NwkSEncKey, b.NwkSEncKey) || a.CounterDownApp != b.CounterDownApp || a.CounterUp != b.CounterUp || a.CounterDown != b.CounterDown || a.Activation != b.Activation
 }
 
 func same[T comparable](a, b *T) bool {
 	return a == b || a != nil && b != nil && *a == *b
 }
 
-// keepCounterDown refuses to use a downlink counter again under the same
-// key; mark is where those that were reserved end.
-func keepCounterDown(before, after *Device, mark uint32) error {
+// marks are where downlink counters that may have been used end.
+type marks struct{ down, app uint32 }
+
+func (s *session) marks() (m marks) {
+	if s != nil {
+		m = marks{s.mark, s.appMark}
+	}
+	return m
+}
+
+// keepCounterDown refuses to use a downlink counter again under the same key.
+func keepCounterDown(before, after *Device, used marks) error {
 	if !same(before.NwkSKey, after.NwkSKey) || !same(before.DevAddr, after.DevAddr) || after.NwkSKey == nil {
 		return nil
 	}
-	if after.CounterDown < before.CounterDown {
-		return invalid("counter_down", "%d: a counter is never used again, %d is the next. Give new session keys, or leave it out", after.CounterDown, before.CounterDown)
+	const again = "%d: a counter is never used again, %d is the next. Give new session keys, or leave it out"
+	switch {
+	case after.CounterDown < before.CounterDown:
+		return invalid("counter_down", again, after.CounterDown, before.CounterDown)
+	case after.session11() && after.CounterDownApp < before.CounterDownApp:
+		return invalid("counter_down_app", again, after.CounterDownApp, before.CounterDownApp)
 	}
-	after.CounterDown = max(after.CounterDown, mark)
+	after.CounterDown, after.CounterDownApp = max(after.CounterDown, used.down), max(after.CounterDownApp, used.app)
 	return nil
 }
 

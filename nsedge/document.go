@@ -30,8 +30,11 @@ type document struct {
 	DevAddr    string            `json:"addr,omitempty"`
 	NwkSKey    hexKey            `json:"nwks,omitempty"`
 	AppSKey    hexKey            `json:"apps,omitempty"`
+	SIntKey    hexKey            `json:"sint,omitempty"`
+	EncKey     hexKey            `json:"senc,omitempty"`
 	Up         uint32            `json:"up,omitempty"`
 	Down       uint32            `json:"down,omitempty"`
+	DownApp    uint32            `json:"downa,omitempty"`
 	Size       int               `json:"size,omitempty"`
 	Strict     bool              `json:"strict,omitempty"`
 	Lab        bool              `json:"lab,omitempty"`
@@ -45,6 +48,8 @@ type document struct {
 	RX2Freq    radio.Hertz       `json:"rx2f,omitempty"`
 	MaxDuty    *int              `json:"duty,omitempty"`
 	DownCh     []DownlinkChannel `json:"dlch,omitempty"`
+	ADRParam   *ADRParam         `json:"adrp,omitempty"`
+	Rejoin     *RejoinParam      `json:"rejoin,omitempty"`
 	BlockUp    bool              `json:"blkup,omitempty"`
 	BlockDown  bool              `json:"blkdn,omitempty"`
 	Geo        *Position         `json:"geo,omitempty"`
@@ -102,6 +107,8 @@ func encodeDocument(d *Device, gen byte) ([]byte, error) {
 		RX1Delay: d.RX1Delay, RX2Force: d.RX2Force, BlockUp: d.BlockUplink, BlockDown: d.BlockDownlink, Geo: d.Geolocation,
 	}
 	doc.MAC, doc.RX1Offset, doc.RX2Rate, doc.RX2Freq, doc.MaxDuty, doc.DownCh = d.MAC, d.RX1Offset, d.RX2DataRate, d.RX2Freq, d.MaxDutyCycle, d.DownlinkChannels
+	doc.ADRParam, doc.Rejoin = d.ADRParam, d.RejoinParam
+	doc.SIntKey, doc.EncKey, doc.DownApp = toHex(d.SNwkSIntKey), toHex(d.NwkSEncKey), d.CounterDownApp
 	if d.DevAddr != nil {
 		doc.DevAddr = d.DevAddr.String()
 	}
@@ -125,17 +132,20 @@ func decodeDocument(b []byte) (*Device, byte, error) {
 	d := &Device{
 		Activation: intern(doc.Activation, OTAA, ABP), Encryption: intern(doc.Encryption, KeysAtNS, KeysAtApp),
 		Class: intern(doc.Class, "A", "B", "C"), Band: doc.Band, Tags: doc.Tags, Org: doc.Org,
-		CounterUp: doc.Up, CounterDown: doc.Down, CountersSize: doc.Size, StrictCounter: doc.Strict,
+		CounterUp: doc.Up, CounterDown: doc.Down, CounterDownApp: doc.DownApp, CountersSize: doc.Size, StrictCounter: doc.Strict,
 		RX1Delay: doc.RX1Delay, RX2Force: doc.RX2Force, BlockUplink: doc.BlockUp, BlockDownlink: doc.BlockDown, Geolocation: doc.Geo,
 	}
 	d.MAC, d.RX1Offset, d.RX2DataRate, d.RX2Freq, d.MaxDutyCycle, d.DownlinkChannels = intern(doc.MAC, MACHandsOff), doc.RX1Offset, doc.RX2Rate, doc.RX2Freq, doc.MaxDuty, doc.DownCh
-	var errs [6]error
+	d.ADRParam, d.RejoinParam = doc.ADRParam, doc.Rejoin
+	var errs [8]error
 	d.DevEUI, errs[4] = doc.DevEUI.eui()
 	d.AppEUI, errs[5] = doc.AppEUI.eui()
 	d.AppKey, errs[0] = doc.AppKey.key()
 	d.NwkKey, errs[1] = doc.NwkKey.key()
 	d.NwkSKey, errs[2] = doc.NwkSKey.key()
 	d.AppSKey, errs[3] = doc.AppSKey.key()
+	d.SNwkSIntKey, errs[6] = doc.SIntKey.key()
+	d.NwkSEncKey, errs[7] = doc.EncKey.key()
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, 0, err
 	}
@@ -176,10 +186,12 @@ func (d *Device) clone() Device {
 	c.Tags = slices.Clone(d.Tags)
 	c.AppKey, c.NwkKey = copied(d.AppKey), copied(d.NwkKey)
 	c.DevAddr, c.NwkSKey, c.AppSKey = copied(d.DevAddr), copied(d.NwkSKey), copied(d.AppSKey)
+	c.SNwkSIntKey, c.NwkSEncKey = copied(d.SNwkSIntKey), copied(d.NwkSEncKey)
 	c.ADR.DataRate, c.ADR.TXPower = copied(d.ADR.DataRate), copied(d.ADR.TXPower)
 	c.Geolocation = copied(d.Geolocation)
 	c.RX1Offset, c.RX2DataRate, c.MaxDutyCycle = copied(d.RX1Offset), copied(d.RX2DataRate), copied(d.MaxDutyCycle)
 	c.DownlinkChannels = slices.Clone(d.DownlinkChannels)
+	c.ADRParam, c.RejoinParam = copied(d.ADRParam), copied(d.RejoinParam)
 	return c
 }
 
@@ -206,7 +218,11 @@ func (e *Edge) snapshot(d *device) Device {
 		app := s.appSKey
 		p.AppSKey = &app
 	}
-	p.CounterUp, p.CounterDown = s.up, s.down
+	p.SNwkSIntKey, p.NwkSEncKey = nil, nil
+	if s.v11 {
+		p.SNwkSIntKey, p.NwkSEncKey = copied(&s.sIntKey), copied(&s.encKey)
+	}
+	p.CounterUp, p.CounterDown, p.CounterDownApp = s.up, s.down, s.appDown
 	if s.seen > 0 {
 		p.LastActivity = time.Unix(s.seen, 0)
 	}

@@ -3,6 +3,7 @@ package nsedge
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/brocaar/lorawan"
@@ -72,13 +73,14 @@ func (e *Edge) send(w *window, c *content) error {
 
 // checkCounter refuses a counter that was used.
 func (e *Edge) checkCounter(w *window, c *content) error {
+	next := *w.s.downCounter(c.app).next
 	switch {
-	case c.counter != nil && *c.counter < w.s.down:
-		return refuse(CodeDownlinkCounter, "counter_down", "%d was used already, %d is the next: leave counter_down out, or give a greater one", *c.counter, w.s.down)
-	case c.counter != nil && *c.counter == maxCounter, w.s.down == maxCounter:
+	case c.counter != nil && *c.counter < next:
+		return refuse(CodeDownlinkCounter, "counter_down", "%d was used already, %d is the next: leave counter_down out, or give a greater one", *c.counter, next)
+	case c.counter != nil && *c.counter == maxCounter, next == maxCounter:
 		return refuse(CodeDownlinkCounter, "counter_down", "the session's counters are used up: the device has to join again")
-	case c.counter == nil && len(c.encrypted) > 0 && w.announced != w.s.down:
-		return refuse(CodeDownlinkCounter, "counter_down", "the payload was encrypted with counter %d, but %d is the next: wait for another downlink_request", w.announced, w.s.down)
+	case c.counter == nil && len(c.encrypted) > 0 && w.announced != next:
+		return refuse(CodeDownlinkCounter, "counter_down", "the payload was encrypted with counter %d, but %d is the next: wait for another downlink_request", w.announced, next)
 	}
 	return nil
 }
@@ -87,17 +89,17 @@ func (c *content) counterIn(s *session) uint32 {
 	if c.counter != nil {
 		return *c.counter
 	}
-	return s.down
+	return *s.downCounter(c.app).next
 }
 
 // waitsForCounter keeps c back if its counter is not reserved on disk yet.
 func (e *Edge) waitsForCounter(w *window, c *content) bool {
 	n := c.counterIn(w.s)
-	if n < w.s.safe {
+	if n < *w.s.downCounter(c.app).safe {
 		return false
 	}
 	w.waiting, w.holding = c, false
-	if err := e.record(w.s, n); err != nil {
+	if err := e.record(w.s, n, c.app); err != nil {
 		e.log.Warn("downlink counter can't be reserved", "device", w.dev.spec.DevEUI, "err", err)
 	}
 	return true
@@ -169,7 +171,7 @@ func (e *Edge) schedule(w *window, s *slot, c *content) error {
 	w.sentApp = c.app
 	e.arm(w, time.Now().Add(keepClosed))
 	if w.hasData() {
-		e.spend(w.s, fl.counter)
+		e.spend(w.s, c, fl.counter)
 	}
 	e.notice(Info, CodeDownlinkScheduled, e.meta(w.dev, w.s, w.hash, w.up.Gateway), "the downlink is scheduled for "+s.name)
 	return nil
@@ -211,12 +213,17 @@ func (e *Edge) launch(fl *flight) error {
 }
 
 // spend marks a downlink counter as used.
-func (e *Edge) spend(s *session, counter uint32) {
-	s.down = counter + 1
-	if uint64(s.safe) >= uint64(s.down)+reserve/2 {
+func (e *Edge) spend(s *session, c *content, counter uint32) {
+	d := s.downCounter(c.app)
+	*d.next = counter + 1
+	signed := s.v11 && c.confirmed // its ACK can only be checked by its counter
+	if signed {
+		s.conf = uint16(counter)
+	}
+	if !signed && uint64(*d.safe) >= uint64(*d.next)+reserve/2 {
 		return
 	}
-	if err := e.record(s, s.down); err != nil {
+	if err := e.record(s, *d.next, c.app); err != nil {
 		e.log.Warn("downlink counters can't be reserved", "device", s.dev.spec.DevEUI, "err", err)
 	}
 }
@@ -240,10 +247,14 @@ func (e *Edge) compose(fl *flight) error {
 	switch {
 	case len(fl.mac) > maxFOpts: // as FRMPayload on port 0
 		m.FPort = new(uint8)
-		fl.frm = crypt(w.s.nwkSKey, false, w.s.addr, fl.counter, fl.mac)
+		fl.frm = crypt(w.s.encKey, false, w.s.addr, fl.counter, fl.mac)
 		m.FRMPayload = []lorawan.Payload{&lorawan.DataPayload{Bytes: fl.frm}}
 	case len(fl.mac) > 0:
-		m.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: fl.mac}}
+		opts := fl.mac
+		if w.s.v11 {
+			opts = cryptOpts(w.s.encKey, false, c.app, w.s.addr, fl.counter, slices.Clone(opts))
+		}
+		m.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: opts}}
 	}
 	if c.app {
 		port := c.port
@@ -257,13 +268,15 @@ func (e *Edge) compose(fl *flight) error {
 	if c.confirmed {
 		p.MHDR.MType = lorawan.ConfirmedDataDown
 	}
-	key := lorawan.AES128Key(w.s.nwkSKey)
-	if err := p.SetDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, key); err != nil {
+	phy, err := p.MarshalBinary()
+	if err != nil {
 		return err
 	}
-	phy, err := p.MarshalBinary()
+	end := len(phy) - micSize
+	mic := w.s.downMIC(fl.counter, w.ack, w.acked, phy[:end])
+	copy(phy[end:], mic[:])
 	fl.phy = phy
-	return err
+	return nil
 }
 
 // explain makes the refusal of a frame that no slot would take.

@@ -143,13 +143,16 @@ func TestStatesComeBackAsTheyWere(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for range 1000 {
 		c := counters{up: rnd.Uint32(), mark: rnd.Uint32() >> rnd.IntN(32), seen: rnd.Int64() >> rnd.IntN(64)}
+		if rnd.IntN(2) == 0 {
+			c.appMark, c.conf = rnd.Uint32(), uint16(rnd.Uint32())
+		}
 		for _, p := range [][]byte{c.last[:], c.first[0][:], c.first[1][:]} {
 			for i := range p {
 				p[i] = byte(rnd.Uint32())
 			}
 		}
 		b := c.appendState(nil, 200)
-		if len(b) > 40 {
+		if len(b) > 45 {
 			t.Errorf("%d bytes", len(b))
 		}
 		got, gen, err := decodeState(b)
@@ -175,7 +178,9 @@ func FuzzDecodeState(f *testing.F) {
 }
 
 func FuzzDecodeJoinState(f *testing.F) {
-	j := joinState{joins: 3, nonce: 3, sessions: []joined{{gen: 130, hasApp: true, at: 5}, {gen: 131}}, nonces: nonces{{0, 2}, {9, 9}}}
+	j := joinState{joins: 3, nonce: 3, sessions: []joined{{gen: 130, keys: keys{hasApp: true}, at: 5}, {gen: 131}}, nonces: nonces{{0, 2}, {9, 9}}}
+	f.Add(j.encode())
+	j.sessions[1].keys, j.sessions[1].keep, j.rejoin1, j.rejoin0, j.rejoin0In = keys{v11: true}, &settings{RX2DR: 3}, 7, 1, 131
 	f.Add(j.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		j, err := decodeJoinState(b)

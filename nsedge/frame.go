@@ -28,6 +28,7 @@ type dataUp struct {
 	frm     []byte
 	msg     []byte // everything that the MIC covers
 	mic     [micSize]byte
+	heard   heardAs
 }
 
 // Bits of FCtrl.
@@ -82,7 +83,7 @@ func (f *dataUp) has(bit byte) bool { return f.ctrl&bit != 0 }
 
 func (f *dataUp) confirmed() bool { return lorawan.MType(f.mhdr>>5) == lorawan.ConfirmedDataUp }
 
-// valid tells whether the MIC is right with this counter.
+// valid tells whether the MIC of LoRaWAN 1.0 is right with this counter.
 func (f *dataUp) valid(key Key, counter uint32) bool {
 	return dataMIC(key, true, f.addr, counter, f.msg) == f.mic
 }

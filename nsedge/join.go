@@ -2,7 +2,6 @@ package nsedge
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -16,15 +15,19 @@ import (
 // which does not change under them.
 type joining struct {
 	eui     radio.EUI64
-	appKey  *Key // nil where the AS holds it
+	joinEUI radio.EUI64
+	kind    lorawan.JoinType
+	keys    *joinKeys // nil where the AS holds them
 	version string
 	policy  Policy
-	nonce   uint16
+	nonce   uint16 // DevNonce, or the RJcount of a rejoin-request
 	addr    DevAddr
 	rxDelay uint8
 	offset  uint8
 	rx2DR   int8
-	inUse   *joined // the session that stays valid until the new one is used
+	keep    *settings // of a rejoin of type 2: the radio stays as it is
+	inUse   *joined   // the session that stays valid until the new one is used
+	in      byte      // generation of the session of a rejoin of type 0 or 2
 
 	ready    bool // an AS may answer now
 	answered bool
@@ -62,7 +65,14 @@ func (e *Edge) joinRequest(r *reception) {
 		e.notice(level, code, e.meta(d, nil, r.hash, r.first.Gateway), message)
 		return
 	}
-	e.beginJoin(r, d, uint16(p.DevNonce))
+	j := &joining{kind: lorawan.JoinRequestType, nonce: uint16(p.DevNonce), rxDelay: e.rxDelay(d), rx2DR: e.rx2DR(d)}
+	if d.spec.Encryption == KeysAtNS {
+		j.keys = d.spec.joinKeys(phy)
+		if o := d.spec.RX1Offset; o != nil {
+			j.offset = uint8(*o)
+		}
+	}
+	e.beginJoin(r, d, j)
 }
 
 // checkJoin checks what needs no disk; the code is "" if all is well.
@@ -78,12 +88,29 @@ func (e *Edge) checkJoin(d *device, phy []byte, p *lorawan.JoinRequestPayload) (
 		return "", ""
 	case d.spec.AppKey == nil:
 		return CodeJoinFailed, "the device has no app_key: set it, or set encryption to APP if the application holds it"
-	}
-	head := phy[:len(phy)-micSize]
-	if joinMIC(*d.spec.AppKey, head) != [micSize]byte(phy[len(head):]) {
+	case d.spec.Version == version11 && d.spec.NwkKey == nil:
+		return CodeJoinFailed, "the device has no nwk_key, which LoRaWAN 1.1 needs: set it, or set lorawan_version to 1.0.4 and app_key to the NwkKey in the device"
+	case d.spec.joinKeys(phy) == nil && d.spec.NwkKey != nil:
+		return CodeJoinMIC, "the MIC of the join-request is wrong: nwk_key is not the one in the device"
+	case d.spec.joinKeys(phy) == nil:
 		return CodeJoinMIC, "the MIC of the join-request is wrong: app_key is not the one in the device"
 	}
 	return "", ""
+}
+
+// joinKeys are the root keys with which a join-request was signed, nil if
+// with none of the device's. A device of LoRaWAN 1.1 signs with its NwkKey,
+// also where it is registered as an older one, and is treated as that.
+func (d *Device) joinKeys(phy []byte) *joinKeys {
+	end := len(phy) - micSize
+	for _, root := range []*Key{d.NwkKey, d.AppKey} {
+		old := root == d.AppKey
+		if root == nil || d.AppKey == nil || old && d.Version == version11 || joinMIC(*root, phy[:end]) != [micSize]byte(phy[end:]) {
+			continue
+		}
+		return &joinKeys{nwk: *root, app: *d.AppKey, v11: d.Version == version11}
+	}
+	return nil
 }
 
 // joinMIC is the MIC of a join-request or a join-accept.
@@ -91,8 +118,8 @@ func joinMIC(key Key, msg []byte) [micSize]byte {
 	return cmac(key, (*[16]byte)(msg[:16]), msg[16:])
 }
 
-// beginJoin looks the DevNonce up, off the owner's goroutine.
-func (e *Edge) beginJoin(r *reception, d *device, nonce uint16) {
+// beginJoin looks the nonce up, off the owner's goroutine.
+func (e *Edge) beginJoin(r *reception, d *device, j *joining) {
 	m := e.meta(d, nil, r.hash, r.first.Gateway)
 	if d.busy().joining {
 		e.notice(Info, CodeJoinDuplicate, m, "another join-request while one is worked on: it is ignored")
@@ -108,20 +135,15 @@ func (e *Edge) beginJoin(r *reception, d *device, nonce uint16) {
 	}
 	w := &window{
 		hash: r.hash, kind: joinWindow, dev: d, r: r, up: r.first, dr: e.dataRate(&r.first), index: -1,
-		join: &joining{
-			eui: d.spec.DevEUI, appKey: d.spec.AppKey, version: d.spec.Version, policy: d.spec.Policy, nonce: nonce, addr: addr,
-			rxDelay: e.rxDelay(d), rx2DR: e.rx2DR(d), inUse: d.active.joinedRecord(),
-		},
+		join: j,
 	}
-	if o := d.spec.RX1Offset; o != nil && d.spec.Encryption == KeysAtNS {
-		w.join.offset = uint8(*o)
-	}
-	if d.spec.Encryption == KeysAtApp {
-		w.join.appKey = nil
+	j.eui, j.joinEUI, j.version, j.policy, j.addr, j.inUse = d.spec.DevEUI, d.spec.AppEUI, d.spec.Version, d.spec.Policy, addr, d.active.joinedRecord()
+	if j.kind != lorawan.JoinRequestType {
+		w.s = d.active // it listens as it does now
 	}
 	e.plan(w)
 	job := e.askAS
-	if w.join.appKey != nil {
+	if j.keys != nil {
 		job = e.makeAccept
 	}
 	if !e.background(func(context.Context) func() { return job(w) }) {
@@ -163,13 +185,19 @@ func (e *Edge) readJoin(w *window) (j joinState, failed func()) {
 	if err != nil {
 		return j, e.joinFailed(w, CodeServer, "the join failed inside the server: "+err.Error())
 	}
+	if w.join.kind != lorawan.JoinRequestType {
+		if why := j.checkRejoin(w.join); why != "" {
+			return j, e.joinFailed(w, CodeRejoinReplay, why)
+		}
+		return j, nil
+	}
 	if why := checkNonce(w.join.version, w.join.policy, j.nonces, w.join.nonce); why != "" {
 		return j, e.joinFailed(w, CodeJoinReplay, why)
 	}
 	return j, nil
 }
 
-// makeAccept makes a session and a join-accept for a device whose AppKey is
+// makeAccept makes a session and a join-accept for a device whose keys are
 // here: recorded before it is sent.
 func (e *Edge) makeAccept(w *window) func() {
 	e.docs.Lock()
@@ -183,8 +211,7 @@ func (e *Edge) makeAccept(w *window) func() {
 	}
 	j.nonce++
 	s := e.newJoined(w)
-	s.nwkSKey, s.appSKey = sessionKeys(*w.join.appKey, j.nonce, e.cfg.NetID, w.join.nonce)
-	s.hasApp = true
+	s.keys = w.join.keys.session(j.nonce, e.cfg.NetID, w.join.joinEUI, w.join.nonce)
 	phy, err := e.joinAccept(w, j.nonce, s)
 	if err != nil {
 		return e.joinFailed(w, CodeServer, "the join-accept can't be made: "+err.Error())
@@ -200,7 +227,13 @@ func (e *Edge) finishJoin(w *window, j *joinState, s joined, phy []byte) func() 
 		j.joins++ // the journal's state is that session's
 	}
 	s.gen = joinGen(j.joins)
-	if !j.nonces.has(w.join.nonce) { // the lab policy takes it twice
+	if s.gen == j.rejoin0In {
+		j.rejoin0 = 0 // generations come again
+	}
+	switch {
+	case w.join.kind != lorawan.JoinRequestType:
+		j.noteRejoin(w.join)
+	case !j.nonces.has(w.join.nonce): // the lab policy takes it twice
 		j.nonces = j.nonces.add(w.join.nonce)
 	}
 	j.sessions = nil
@@ -248,7 +281,7 @@ func (e *Edge) joinExpired(w *window) {
 // newJoined makes the part of a session that is the same for all joins. It is
 // called off the owner's goroutine.
 func (e *Edge) newJoined(w *window) joined {
-	return joined{addr: w.join.addr, rxDelay: w.join.rxDelay, offset: w.join.offset, rx2DR: w.join.rx2DR, at: time.Now().Unix()}
+	return joined{addr: w.join.addr, rxDelay: w.join.rxDelay, offset: w.join.offset, rx2DR: w.join.rx2DR, keep: w.join.keep, at: time.Now().Unix()}
 }
 
 // rx2DR is the data rate of RX2 that a device is given.
@@ -274,18 +307,18 @@ func (s *session) joinedRecord() *joined {
 		return nil
 	}
 	return &joined{
-		gen: s.gen, addr: s.addr, nwkSKey: s.nwkSKey, appSKey: s.appSKey, hasApp: s.hasApp,
-		rxDelay: s.RXDelay, offset: s.Offset, rx2DR: s.RX2DR, at: s.joined.Unix(),
+		gen: s.gen, addr: s.addr, keys: s.keys,
+		rxDelay: s.RXDelay, offset: s.Offset, rx2DR: s.RX2DR, keep: s.kept, at: s.joined.Unix(),
 	}
 }
 
-// joinAccept makes an encrypted join-accept (LoRaWAN 1.0.4 §6.2.5).
+// joinAccept makes an encrypted join-accept (LoRaWAN 1.0.4 §6.2.5, 1.1 §6.2.3).
 func (e *Edge) joinAccept(w *window, nonce uint32, s joined) ([]byte, error) {
 	p := &lorawan.JoinAcceptPayload{
 		JoinNonce:  lorawan.JoinNonce(nonce),
 		HomeNetID:  lorawan.NetID(e.cfg.NetID),
 		DevAddr:    lorawan.DevAddr(s.addr),
-		DLSettings: lorawan.DLSettings{RX2DataRate: uint8(s.rx2DR), RX1DROffset: s.offset},
+		DLSettings: lorawan.DLSettings{RX2DataRate: uint8(s.rx2DR), RX1DROffset: s.offset, OptNeg: s.v11},
 		RXDelay:    s.rxDelay,
 	}
 	if raw := e.cfList(w.join.version); raw != nil {
@@ -294,12 +327,18 @@ func (e *Edge) joinAccept(w *window, nonce uint32, s joined) ([]byte, error) {
 			return nil, err
 		}
 	}
-	key := lorawan.AES128Key(*w.join.appKey)
+	sign, encrypt := w.join.keys.nwk, w.join.keys.nwk
+	if s.v11 {
+		sign = jsKey(w.join.keys.nwk, typeJSIntKey, w.join.eui)
+	}
+	if w.join.kind != lorawan.JoinRequestType {
+		encrypt = jsKey(w.join.keys.nwk, typeJSEncKey, w.join.eui)
+	}
 	phy := lorawan.PHYPayload{MHDR: lorawan.MHDR{MType: lorawan.JoinAccept}, MACPayload: p}
-	if err := phy.SetDownlinkJoinMIC(lorawan.JoinRequestType, lorawan.EUI64{}, 0, key); err != nil {
+	if err := phy.SetDownlinkJoinMIC(w.join.kind, lorawan.EUI64(w.join.joinEUI), lorawan.DevNonce(w.join.nonce), lorawan.AES128Key(sign)); err != nil {
 		return nil, err
 	}
-	if err := phy.EncryptJoinAcceptPayload(key); err != nil {
+	if err := phy.EncryptJoinAcceptPayload(lorawan.AES128Key(encrypt)); err != nil {
 		return nil, err
 	}
 	return phy.MarshalBinary()
@@ -307,14 +346,4 @@ func (e *Edge) joinAccept(w *window, nonce uint32, s joined) ([]byte, error) {
 
 func (e *Edge) cfList(version string) []byte {
 	return e.cfg.Region.CFList(region.Version{LoRaWAN: version})
-}
-
-// sessionKeys derives the keys of a 1.0 session (LoRaWAN 1.0.4 §6.2.5).
-func sessionKeys(appKey Key, joinNonce uint32, netID [3]byte, devNonce uint16) (nwkSKey, appSKey Key) {
-	b := [16]byte{1: byte(joinNonce), 2: byte(joinNonce >> 8), 3: byte(joinNonce >> 16), 4: netID[2], 5: netID[1], 6: netID[0]}
-	binary.LittleEndian.PutUint16(b[7:], devNonce)
-	b[0] = 1
-	nwkSKey = encryptBlock(appKey, b)
-	b[0] = 2
-	return nwkSKey, encryptBlock(appKey, b)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/brocaar/lorawan"
+
 	"gatewayd/radio"
 )
 
@@ -181,7 +183,7 @@ func TestADevNonceIsRefusedAfterAPowerCut(t *testing.T) {
 // asJoin plays the AS that holds the AppKey.
 func (n *node) asJoin(req *JoinRequest) JoinResponse {
 	b := n.b
-	w := &window{join: &joining{appKey: &n.appKey}}
+	w := &window{join: &joining{kind: lorawan.JoinRequestType, keys: &joinKeys{nwk: n.appKey}}}
 	phy, err := b.edge.joinAccept(w, 77, joined{addr: req.DevAddr, rxDelay: 1})
 	b.must(err)
 	nwk, _ := sessionKeys(n.appKey, 77, req.NetID, req.DevNonce)

@@ -2,6 +2,7 @@ package nsedge
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,20 +15,31 @@ type joinState struct {
 	nonce    uint32   // the last JoinNonce used; 24 bits
 	sessions []joined // at most two: in use, and waiting for its first uplink
 	nonces   nonces   // DevNonces used
+
+	// Of rejoin-requests, see rejoin.go.
+	rejoin1   uint32 // the lowest RJcount1 that may come next
+	rejoin0   uint32 // the lowest RJcount0 that may come next
+	rejoin0In byte   // in the session of this generation; in others that is 0
 }
 
 // joined is a session made by a join.
 type joined struct {
-	gen     byte
-	addr    DevAddr
-	nwkSKey Key
-	appSKey Key
-	hasApp  bool
+	gen  byte
+	addr DevAddr
+	keys
 	rxDelay uint8
 	offset  uint8
 	rx2DR   int8
-	at      int64 // unix time
+	at      int64     // unix time
+	keep    *settings // of the session before, if it goes on with its radio: a rejoin of type 2
 }
+
+// Bits that tell what a stored session has.
+const (
+	hasAppSKey = 1 << iota
+	hasKeys11
+	hasSettings
+)
 
 // maxJoinNonce is the last JoinNonce: they have 24 bits and never repeat.
 const maxJoinNonce = 1<<24 - 1
@@ -45,13 +57,19 @@ func (j *joinState) encode() []byte {
 	for _, s := range j.sessions {
 		b = s.append(b)
 	}
-	return j.nonces.append(b)
+	return j.appendRejoins(j.nonces.append(b))
 }
 
 func (s *joined) append(b []byte) []byte {
 	has := byte(0)
 	if s.hasApp {
-		has = 1
+		has |= hasAppSKey
+	}
+	if s.v11 {
+		has |= hasKeys11
+	}
+	if s.keep != nil {
+		has |= hasSettings
 	}
 	b = append(b, s.gen, has, s.rxDelay, s.offset, byte(s.rx2DR))
 	b = append(b, s.addr[:]...)
@@ -59,7 +77,18 @@ func (s *joined) append(b []byte) []byte {
 	if s.hasApp {
 		b = append(b, s.appSKey[:]...)
 	}
-	return binary.AppendVarint(b, s.at)
+	if s.v11 {
+		b = append(append(b, s.sIntKey[:]...), s.encKey[:]...)
+	}
+	b = binary.AppendVarint(b, s.at)
+	if s.keep != nil {
+		raw, err := json.Marshal(s.keep)
+		if err != nil { // never: there is nothing in it that JSON lacks
+			panic(err)
+		}
+		b = append(binary.AppendUvarint(b, uint64(len(raw))), raw...)
+	}
+	return b
 }
 
 // decodeJoinState is the inverse of encode; nil is the state before the first
@@ -80,6 +109,9 @@ func decodeJoinState(b []byte) (joinState, error) {
 		j.sessions = append(j.sessions, r.joined())
 	}
 	j.nonces = r.nonces()
+	if !r.failed && len(r.b) > 0 {
+		r.rejoins(&j)
+	}
 	if r.failed || len(r.b) > 0 {
 		return joinState{}, fmt.Errorf("%w: %d bytes", errJoinState, len(b))
 	}
@@ -92,11 +124,22 @@ func (r *reader) joined() (s joined) {
 	s.rxDelay, s.offset, s.rx2DR = r.byte(), r.byte(), int8(r.byte())
 	r.bytes(s.addr[:])
 	r.bytes(s.nwkSKey[:])
-	if s.hasApp = has == 1; s.hasApp {
+	s.keys = keys10(s.nwkSKey)
+	if s.hasApp = has&hasAppSKey != 0; s.hasApp {
 		r.bytes(s.appSKey[:])
 	}
+	if s.v11 = has&hasKeys11 != 0; s.v11 {
+		r.bytes(s.sIntKey[:])
+		r.bytes(s.encKey[:])
+	}
 	s.at = r.varint()
-	r.failed = r.failed || has > 1
+	if has&hasSettings != 0 {
+		raw := make([]byte, r.uvarint(uint64(len(r.b))))
+		r.bytes(raw)
+		s.keep = &settings{}
+		r.failed = r.failed || json.Unmarshal(raw, s.keep) != nil
+	}
+	r.failed = r.failed || has >= hasSettings<<1
 	return s
 }
 

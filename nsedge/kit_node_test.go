@@ -18,7 +18,8 @@ type node struct {
 	nonce    uint16
 	addr     DevAddr
 	nwk, ses Key
-	up, high uint32 // the latter: upper half of FCntDown
+	up, high uint32  // the latter: upper half of FCntDown
+	v11      *node11 // nil is LoRaWAN 1.0
 	freq     radio.Hertz
 	sf       uint8
 	snr      radio.DB
@@ -94,7 +95,7 @@ func (n *node) encode(f frame) []byte {
 			port = *f.port
 		}
 		if port == 0 {
-			key = n.nwk
+			key = n.encKey()
 		}
 		m.FPort = &port
 		m.FRMPayload = []lorawan.Payload{&lorawan.DataPayload{Bytes: slices.Clone(f.payload)}}
@@ -107,7 +108,11 @@ func (n *node) encode(f frame) []byte {
 		n.b.must(p.EncryptFRMPayload(lorawan.AES128Key(key)))
 	}
 	nwk := lorawan.AES128Key(n.nwk)
-	n.b.must(p.SetUplinkDataMIC(lorawan.LoRaWAN1_0, 0, 0, 0, nwk, nwk))
+	if n.v11 != nil {
+		n.seal11(&p)
+	} else {
+		n.b.must(p.SetUplinkDataMIC(lorawan.LoRaWAN1_0, 0, 0, 0, nwk, nwk))
+	}
 	out, err := p.MarshalBinary()
 	n.b.must(err)
 	return out
@@ -146,10 +151,10 @@ func (n *node) decode(d radio.Downlink) received {
 	var p lorawan.PHYPayload
 	n.b.must(p.UnmarshalBinary(slices.Clone(d.Payload)))
 	p.MACPayload.(*lorawan.MACPayload).FHDR.FCnt |= n.high
-	ok, err := p.ValidateDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, lorawan.AES128Key(n.nwk))
-	n.b.must(err)
-	if !ok {
-		n.b.Fatalf("MIC of downlink % x is wrong", d.Payload)
+	if n.v11 != nil {
+		n.open11(&p)
+	} else if ok, err := p.ValidateDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, lorawan.AES128Key(n.nwk)); err != nil || !ok {
+		n.b.Fatalf("MIC of downlink % x is wrong, %v", d.Payload, err)
 	}
 	m := p.MACPayload.(*lorawan.MACPayload)
 	r := received{Downlink: d, mac: m, kind: p.MHDR.MType}
@@ -178,25 +183,50 @@ func (n *node) joinRequest() []byte {
 		MACPayload: &lorawan.JoinRequestPayload{JoinEUI: lorawan.EUI64(n.app), DevEUI: lorawan.EUI64(n.eui), DevNonce: lorawan.DevNonce(n.nonce)},
 	}
 	n.nonce++
-	n.b.must(p.SetUplinkJoinMIC(lorawan.AES128Key(n.appKey)))
+	root := n.appKey
+	if n.v11 != nil {
+		root = n.v11.nwkKey
+	}
+	n.b.must(p.SetUplinkJoinMIC(lorawan.AES128Key(root)))
 	out, err := p.MarshalBinary()
 	n.b.must(err)
 	return out
 }
 
-// accept decodes a join-accept and begins its session.
+// accept decodes the join-accept that answers the last join-request, and
+// begins its session.
 func (n *node) accept(phy []byte) *lorawan.JoinAcceptPayload {
+	n.b.Helper()
+	return n.acceptOf(phy, lorawan.JoinRequestType, n.nonce-1)
+}
+
+// acceptOf is accept for any request.
+func (n *node) acceptOf(phy []byte, kind lorawan.JoinType, nonce uint16) *lorawan.JoinAcceptPayload {
 	n.b.Helper()
 	var p lorawan.PHYPayload
 	n.b.must(p.UnmarshalBinary(slices.Clone(phy)))
-	n.b.must(p.DecryptJoinAcceptPayload(lorawan.AES128Key(n.appKey)))
-	ok, err := p.ValidateDownlinkJoinMIC(lorawan.JoinRequestType, lorawan.EUI64{}, 0, lorawan.AES128Key(n.appKey))
+	sign, encrypt := lorawan.AES128Key(n.appKey), lorawan.AES128Key(n.appKey)
+	if n.v11 != nil {
+		sign, encrypt = n.v11.jsInt(n.eui), lorawan.AES128Key(n.v11.nwkKey)
+		if kind != lorawan.JoinRequestType {
+			encrypt = n.v11.jsEnc(n.eui)
+		}
+	}
+	n.b.must(p.DecryptJoinAcceptPayload(encrypt))
+	ok, err := p.ValidateDownlinkJoinMIC(kind, lorawan.EUI64(n.app), lorawan.DevNonce(nonce), sign)
 	n.b.must(err)
 	if !ok {
 		n.b.Fatal("MIC of the join-accept is wrong")
 	}
 	a := p.MACPayload.(*lorawan.JoinAcceptPayload)
+	if a.DLSettings.OptNeg != (n.v11 != nil) {
+		n.b.Fatalf("OptNeg is %v", a.DLSettings.OptNeg)
+	}
 	n.addr, n.up = DevAddr(a.DevAddr), 0
-	n.nwk, n.ses = sessionKeys(n.appKey, uint32(a.JoinNonce), [3]byte(a.HomeNetID), n.nonce-1)
+	if n.v11 != nil {
+		n.begin11(a, nonce)
+		return a
+	}
+	n.nwk, n.ses = sessionKeys(n.appKey, uint32(a.JoinNonce), [3]byte(a.HomeNetID), nonce)
 	return a
 }

@@ -2,6 +2,7 @@ package nsedge
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/brocaar/lorawan"
@@ -127,21 +128,35 @@ func decodeMAC(uplink bool, commands []byte) (out []MACCommand, err error) {
 const maxFOpts = 15
 
 // noteRequests notes for the window what an uplink asks for.
-func (e *Edge) noteRequests(r *reception, commands []byte) {
-	_ = eachMAC(true, commands, func(cid lorawan.CID, _ macForm, _ []byte) error { // errors were published
-		r.linkCheck = r.linkCheck || cid == lorawan.LinkCheckReq
-		r.deviceTime = r.deviceTime || cid == lorawan.DeviceTimeReq
+func (e *Edge) noteRequests(r *reception, s *session, commands []byte) {
+	_ = eachMAC(true, commands, func(cid lorawan.CID, _ macForm, b []byte) error { // errors were published
+		switch cid {
+		case lorawan.LinkCheckReq:
+			r.linkCheck = true
+		case lorawan.DeviceTimeReq:
+			r.deviceTime = true
+		case lorawan.RekeyInd:
+			r.confirm = append(r.confirm, s.rekeyAnswer(b))
+		case lorawan.ResetInd:
+			r.confirm = append(r.confirm, s.resetAnswer(b))
+		case lorawan.DeviceModeInd:
+			r.confirm = append(r.confirm, s.modeAnswer(b))
+		}
 		return nil
 	})
 }
 
 // handleMAC lets each command of a new uplink act.
 func (e *Edge) handleMAC(r *reception, s *session, commands []byte) {
-	e.noteRequests(r, commands)
+	e.noteRequests(r, s, commands)
 	answered := false
 	var answers map[lorawan.CID][][]byte
 	_ = eachMAC(true, commands, func(cid lorawan.CID, form macForm, b []byte) error {
 		switch {
+		case cid == lorawan.ResetInd:
+			e.resetIndicated(s, b)
+		case cid == lorawan.DeviceModeInd:
+			e.modeIndicated(s, b)
 		case cid == lorawan.DevStatusAns:
 			answered = true
 			e.devStatusAnswered(r, s, b)
@@ -156,6 +171,7 @@ func (e *Edge) handleMAC(r *reception, s *session, commands []byte) {
 	if !answered {
 		e.devStatusMissing(r, s)
 	}
+	e.forceRejoinMissing(r, s)
 	e.settle(r, s, answers)
 	e.review(s, r.came)
 }
@@ -175,7 +191,11 @@ func (e *Edge) macDue(w *window, room int) []byte {
 // answersDue are the commands that the device or an AS asked for.
 func (e *Edge) answersDue(w *window, room int) []byte {
 	var out []byte
-	for _, c := range [][]byte{e.linkCheckDue(w), e.deviceTimeDue(w), e.devStatusDue(w)} {
+	due := [][]byte{e.linkCheckDue(w), e.deviceTimeDue(w), e.devStatusDue(w), e.forceRejoinDue(w)}
+	if w.r != nil {
+		due = append(slices.Clip(w.r.confirm), due...)
+	}
+	for _, c := range due {
 		if len(out)+len(c) <= room {
 			out = append(out, c...)
 		}

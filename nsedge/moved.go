@@ -51,7 +51,7 @@ func (e *Edge) decodeMoved(b []byte) (*moved, error) {
 		return nil, bad
 	}
 	for _, s := range m.joins.sessions {
-		if s.gen < joinedGen || s.rxDelay > 15 || s.offset > 7 || s.rx2DR < -1 || s.rx2DR > 15 {
+		if s.gen < joinedGen || s.rxDelay > 15 || s.offset > 7 || s.rx2DR < -1 || s.rx2DR > 15 || s.keep != nil && !e.possible(s.keep) {
 			return nil, bad
 		}
 	}
@@ -73,21 +73,28 @@ func (e *Edge) decodeMoved(b []byte) (*moved, error) {
 // leaves out the rest.
 func (e *Edge) checkMoved(b []byte) []byte {
 	doc, err := decodeRadio(b)
-	s := doc.Settings
-	sends := func(f radio.Hertz) bool { _, ok := e.cfg.Region.EIRP(f); return ok }
-	if err != nil || s.RXDelay > 15 || s.Offset > 7 || s.RX2DR < -1 || s.RX2DR > 15 || s.MaxDuty > 15 || s.DataRate < -1 || s.DataRate > 15 ||
-		s.TXPower > 15 || s.NbTrans > 15 || s.RX2Freq != 0 && !sends(s.RX2Freq) || len(s.Extra) > 16 || len(s.Down) > 16 {
+	if err != nil || !e.possible(&doc.Settings) {
 		return nil
 	}
-	for _, c := range s.Down {
-		if c.Index < 0 || c.Index > 15 || !sends(c.Down) {
-			return nil
-		}
-	}
-	if b, err = json.Marshal(radioDoc{Version: radioDocVersion, Gen: doc.Gen, Settings: s}); err != nil {
+	if b, err = json.Marshal(radioDoc{Version: radioDocVersion, Gen: doc.Gen, Settings: doc.Settings}); err != nil {
 		return nil
 	}
 	return b
+}
+
+// possible tells whether a device can have these settings here.
+func (e *Edge) possible(s *settings) bool {
+	sends := func(f radio.Hertz) bool { _, ok := e.cfg.Region.EIRP(f); return ok }
+	if s.RXDelay > 15 || s.Offset > 7 || s.RX2DR < -1 || s.RX2DR > 15 || s.MaxDuty > 15 || s.DataRate < -1 || s.DataRate > 15 ||
+		s.TXPower > 15 || s.NbTrans > 15 || s.RX2Freq != 0 && !sends(s.RX2Freq) || len(s.Extra) > 16 || len(s.Down) > 16 || s.Mode != "" && s.Mode != "A" && s.Mode != "C" {
+		return false
+	}
+	for _, c := range s.Down {
+		if c.Index < 0 || c.Index > 15 || !sends(c.Down) {
+			return false
+		}
+	}
+	return true
 }
 
 // give lets a device go on where the other gateway left off. What was heard

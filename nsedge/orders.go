@@ -28,6 +28,7 @@ type setup struct {
 func setups() []setup {
 	return []setup{
 		rxTimingSetup(), rxParamSetup(), txParamSetup(), linkADRSetup(), dutyCycleSetup(), dlChannelSetup(), newChannelSetup(),
+		adrParamSetup(), rejoinParamSetup(),
 	}
 }
 

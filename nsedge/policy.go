@@ -28,10 +28,16 @@ const (
 // Versions of LoRaWAN that a device may be registered with.
 const (
 	version104     = "1.0.4"
+	version11      = "1.1"
 	defaultVersion = "1.0.3"
 )
 
-var versions = []string{"1.0.0", "1.0.1", "1.0.2", defaultVersion, version104}
+var versions = []string{"1.0.0", "1.0.1", "1.0.2", defaultVersion, version104, version11}
+
+// session11 tells whether the session that is registered is one of 1.1.
+func (d *Device) session11() bool {
+	return d.NwkSKey != nil && d.SNwkSIntKey != nil && d.NwkSEncKey != nil
+}
 
 // since tells whether the device knows what came with a version.
 func (d *Device) since(version string) bool {
@@ -41,6 +47,9 @@ func (d *Device) since(version string) bool {
 // checkPolicy fills in and checks version and policy.
 func checkPolicy(d *Device) error {
 	d.Version = cmp.Or(d.Version, defaultVersion)
+	if d.Version == "1.1.0" || d.Version == "1.1.1" { // as others write it
+		d.Version = version11
+	}
 	if !slices.Contains(versions, d.Version) {
 		return invalid("version", "%q is not a LoRaWAN version that is served: allowed are %v", d.Version, versions)
 	}
@@ -107,8 +116,8 @@ func (e *Edge) resetCounters(d *device) error {
 		return nil
 	}
 	before := s.counters
-	s.counters = counters{mark: s.mark, seen: s.seen} // it may well send the same first frame again
-	if err := e.record(s, s.down); err != nil {
+	s.counters = counters{mark: s.mark, appMark: s.appMark, conf: s.conf, seen: s.seen} // it may well send the same first frame again
+	if err := e.record(s, s.down, false); err != nil {
 		s.counters = before
 		return err
 	}
@@ -126,7 +135,7 @@ func (e *Edge) forgetNonces(eui radio.EUI64) error {
 	if err != nil {
 		return err
 	}
-	j.nonces = nil
+	j.nonces, j.rejoin1, j.rejoin0 = nil, 0, 0
 	return e.cfg.Store.Put(bucketJoins, eui[:], j.encode())
 }
 
@@ -137,8 +146,8 @@ func checkNonce(version string, p Policy, used nonces, nonce uint16) string {
 		return ""
 	case used.has(nonce):
 		return fmt.Sprintf("DevNonce %04x was used already: a replay, or the device forgot its nonces. If it did, reset the device (or set its policy to lab)", nonce)
-	case version == version104 && len(used) > 0 && nonce < used[len(used)-1].last:
-		return fmt.Sprintf("DevNonce %d is not greater than the last one, %d, as LoRaWAN 1.0.4 has it: a replay, or the device forgot its nonces. If it did, reset the device; if it draws nonces at random, set its version to 1.0.3",
+	case (version == version104 || version == version11) && len(used) > 0 && nonce < used[len(used)-1].last:
+		return fmt.Sprintf("DevNonce %d is not greater than the last one, %d, as LoRaWAN 1.0.4 and 1.1 have it: a replay, or the device forgot its nonces. If it did, reset the device; if it draws nonces at random, set its version to 1.0.3",
 			nonce, used[len(used)-1].last)
 	}
 	return ""

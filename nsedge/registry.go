@@ -26,6 +26,7 @@ type traffic struct {
 	queued  *content // an answer kept for the next window
 	joining bool     // a join is being worked on
 	status  status
+	force   forced
 	lastUp  radio.Uplink // the best copy, for a claim
 	rxc     []*window    // class C: frames that wait, in order
 	until   time.Time    // end of the last frame to the device
@@ -63,12 +64,16 @@ func (d *device) specSession() *session {
 		return nil
 	}
 	s := &session{
-		dev: d, addr: *p.DevAddr, nwkSKey: *p.NwkSKey, gen: d.specGen,
+		dev: d, addr: *p.DevAddr, keys: keys10(*p.NwkSKey), gen: d.specGen,
 		settings: firstSettings(uint8(p.RX1Delay)), lastDR: -1,
 		counters: counters{up: p.CounterUp, mark: p.CounterDown}, down: p.CounterDown, safe: p.CounterDown,
 	}
+	if p.session11() {
+		s.v11, s.sIntKey, s.encKey = true, *p.SNwkSIntKey, *p.NwkSEncKey
+		s.appMark, s.appDown, s.appSafe = p.CounterDownApp, p.CounterDownApp, p.CounterDownApp
+	}
 	if p.AppSKey != nil {
-		s.appSKey, s.hasApp = *p.AppSKey, true
+		s.setApp(*p.AppSKey)
 	}
 	return s
 }
@@ -76,10 +81,14 @@ func (d *device) specSession() *session {
 // joinedSession makes a session from its record.
 func (d *device) joinedSession(r joined) *session {
 	s := &session{
-		dev: d, addr: r.addr, nwkSKey: r.nwkSKey, appSKey: r.appSKey, hasApp: r.hasApp, gen: r.gen,
+		dev: d, addr: r.addr, keys: r.keys, gen: r.gen,
 		settings: firstSettings(r.rxDelay), lastDR: -1, joined: time.Unix(r.at, 0),
 	}
 	s.Offset, s.RX2DR = r.offset, r.rx2DR
+	if s.kept = r.keep; r.keep != nil {
+		s.settings = *r.keep
+		return s
+	}
 	// Before 1.0.3, devices don't know the channel mask in a join-accept.
 	s.Masked = d.spec.since("1.0.3") || d.spec.Encryption == KeysAtApp
 	return s
@@ -90,6 +99,7 @@ func (d *device) joinedSession(r joined) *session {
 func (s *session) restore(c counters) {
 	s.counters = c
 	s.down, s.safe = c.mark, c.mark
+	s.appDown, s.appSafe = c.appMark, c.appMark
 }
 
 // load reads everything from the store.

@@ -70,8 +70,11 @@ func (e *Edge) describe(ev *DownlinkEvent, fl *flight) {
 	ev.Frame.MACCommands, _ = decodeMAC(false, fl.mac) // the edge's own
 	fl.w.s.onAir(fl.mac)
 	_ = eachMAC(false, fl.mac, func(cid lorawan.CID, _ macForm, _ []byte) error {
-		if cid == lorawan.DevStatusReq {
+		switch cid {
+		case lorawan.DevStatusReq:
 			fl.w.dev.devStatusSent()
+		case lorawan.ForceRejoinReq:
+			fl.w.dev.forceRejoinSent()
 		}
 		return nil
 	})

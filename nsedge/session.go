@@ -14,23 +14,24 @@ type session struct {
 	dev  *device
 	next *session // of the same DevAddr
 
-	addr    DevAddr
-	nwkSKey Key
-	appSKey Key
-	hasApp  bool // the edge holds the AppSKey
-	gen     byte // which session of the device: see generation in device.go
+	addr DevAddr
+	keys
+	gen byte // which session of the device: see generation in registry.go
 
 	joined time.Time
 
 	settings
-	orders  *orders // nil: nothing was ever asked of the device
-	lastDR  int8    // data rate of the last uplink, -1 is unknown
-	adrBit  bool    // of the last uplink
+	kept    *settings // with which it began: see joined
+	orders  *orders   // nil: nothing was ever asked of the device
+	lastDR  int8      // data rate of the last uplink, -1 is unknown
+	adrBit  bool      // of the last uplink
 	history []ADRSample
 
 	counters
-	down uint32 // next FCntDown
-	safe uint32 // FCntDown below it are reserved on disk
+	down    uint32 // next FCntDown; NFCntDown of 1.1
+	safe    uint32 // those below it are reserved on disk
+	appDown uint32 // next AFCntDown of 1.1
+	appSafe uint32
 
 	unacked bool // the last downlink was confirmed and its ACK has not come
 	repeats uint8
@@ -44,17 +45,34 @@ type counters struct {
 	last  [micSize]byte    // MIC of the last uplink, to tell a repeat
 	first [2][micSize]byte // MICs of uplinks 0 and 1, to tell a restart from a replay; 0 if they were never heard, or lost
 	seen  int64            // unix time of the last uplink, 0 for never
+
+	// LoRaWAN 1.1 only.
+	appMark uint32 // like mark, of AFCntDown
+	conf    uint16 // counter of the last confirmed downlink: its ACK is signed with it
 }
 
-const stateVersion = 1
+// Versions of a state: 2 is LoRaWAN 1.1's.
+const (
+	stateVersion   = 1
+	stateVersion11 = 2
+)
 
 var errState = errors.New("not a session state of a known version")
 
-// appendState encodes counters and generation: 20 to 30 bytes.
+// appendState encodes counters and generation: 20 to 35 bytes.
 func (c *counters) appendState(b []byte, gen byte) []byte {
-	b = append(b, stateVersion, gen)
+	v11 := c.appMark != 0 || c.conf != 0
+	if v11 {
+		b = append(b, stateVersion11, gen)
+	} else {
+		b = append(b, stateVersion, gen)
+	}
 	b = binary.AppendUvarint(b, uint64(c.up))
 	b = binary.AppendUvarint(b, uint64(c.mark))
+	if v11 {
+		b = binary.AppendUvarint(b, uint64(c.appMark))
+		b = binary.AppendUvarint(b, uint64(c.conf))
+	}
 	b = append(b, c.last[:]...)
 	b = append(b, c.first[0][:]...)
 	b = append(b, c.first[1][:]...)
@@ -68,11 +86,15 @@ func decodeState(b []byte) (c counters, gen byte, err error) {
 	gen = r.byte()
 	c.up = uint32(r.uvarint(1<<32 - 1))
 	c.mark = uint32(r.uvarint(1<<32 - 1))
+	if version == stateVersion11 {
+		c.appMark = uint32(r.uvarint(1<<32 - 1))
+		c.conf = uint16(r.uvarint(1<<16 - 1))
+	}
 	r.bytes(c.last[:])
 	r.bytes(c.first[0][:])
 	r.bytes(c.first[1][:])
 	c.seen = r.varint()
-	if version != stateVersion || r.failed || len(r.b) > 0 {
+	if version != stateVersion && version != stateVersion11 || r.failed || len(r.b) > 0 {
 		return counters{}, 0, fmt.Errorf("%w: %d bytes", errState, len(b))
 	}
 	return c, gen, nil
@@ -110,19 +132,19 @@ func (s *session) judge(f *dataUp) (verdict, uint32) {
 	if forward < next {
 		forward += 1 << 16
 	}
-	if c := uint32(forward); forward < maxCounter && f.valid(s.nwkSKey, c) {
+	if c := uint32(forward); forward < maxCounter && s.authentic(f, c) {
 		return s.judgeNew(f, c, forward-next)
 	}
 	if forward >= 1<<16 {
-		if c := uint32(forward - 1<<16); f.valid(s.nwkSKey, c) {
+		if c := uint32(forward - 1<<16); s.authentic(f, c) {
 			return s.judgeOld(f, c)
 		}
-		if c := uint32(f.counter); forward >= 1<<17 && f.valid(s.nwkSKey, c) {
+		if c := uint32(f.counter); forward >= 1<<17 && s.authentic(f, c) {
 			return s.judgeOld(f, c)
 		}
 	}
 	// Out of step by a turn of the low half: only the strict policy minds.
-	if c := forward + 1<<16; c < maxCounter && s.dev.spec.Policy != PolicyStrict && f.valid(s.nwkSKey, uint32(c)) {
+	if c := forward + 1<<16; c < maxCounter && s.dev.spec.Policy != PolicyStrict && s.authentic(f, uint32(c)) {
 		return accepted, uint32(c)
 	}
 	return badMIC, 0
@@ -132,7 +154,7 @@ func (s *session) judge(f *dataUp) (verdict, uint32) {
 // that was heard before the device began again is no new one.
 func (s *session) judgeNew(f *dataUp, c uint32, gap uint64) (verdict, uint32) {
 	switch {
-	case c < uint32(len(s.first)) && f.mic == s.first[c] && s.dev.spec.Policy != PolicyLab:
+	case c < uint32(len(s.first)) && s.sameFrame(f, s.first[c]) && s.dev.spec.Policy != PolicyLab:
 		return replayed, c
 	case s.dev.spec.Policy == PolicyStrict && gap >= maxGap:
 		return tooFar, c
@@ -143,7 +165,7 @@ func (s *session) judgeNew(f *dataUp, c uint32, gap uint64) (verdict, uint32) {
 // judgeOld decides about a counter below the expected one.
 func (s *session) judgeOld(f *dataUp, c uint32) (verdict, uint32) {
 	switch {
-	case c == s.up-1 && f.mic == s.last:
+	case c == s.up-1 && s.sameFrame(f, s.last):
 		return repeated, c
 	case s.dev.spec.Policy == PolicyLab, s.mayRestart(f, c):
 		return restarted, c
@@ -154,7 +176,7 @@ func (s *session) judgeOld(f *dataUp, c uint32) (verdict, uint32) {
 // judgeShort is judge for devices that count with 16 bits.
 func (s *session) judgeShort(f *dataUp) (verdict, uint32) {
 	c := uint32(f.counter)
-	if !f.valid(s.nwkSKey, c) {
+	if !s.authentic(f, c) {
 		return badMIC, 0
 	}
 	gap := f.counter - uint16(s.up)
@@ -174,7 +196,7 @@ var lost = [micSize]byte{0xff, 0xff, 0xff, 0xff}
 // cut can't be told from a replay.
 func (s *session) mayRestart(f *dataUp, c uint32) bool {
 	return s.dev.spec.Policy == PolicyRelaxed && s.dev.spec.Activation == ABP &&
-		c < uint32(len(s.first)) && f.mic != s.first[c] && s.first[c] != lost
+		c < uint32(len(s.first)) && !s.sameFrame(f, s.first[c]) && s.first[c] != lost
 }
 
 // doubt marks what the last moments before the process began may have

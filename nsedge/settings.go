@@ -22,6 +22,11 @@ type settings struct {
 	Masked   bool             `json:"masked,omitempty"` // it has the channels that it should have
 	Extra    []region.Channel `json:"extra,omitempty"`  // of NewChannelReq
 	Down     []movedChannel   `json:"moved,omitempty"`  // of DlChannelReq
+
+	// LoRaWAN 1.1 only; nil and "" are unknown, or as after an activation.
+	ADRParam    *ADRParam    `json:"adrp,omitempty"`
+	RejoinParam *RejoinParam `json:"rejoin,omitempty"`
+	Mode        string       `json:"mode,omitempty"` // of DeviceModeInd: "A" or "C"
 }
 
 // movedChannel is a channel whose RX1 is on another frequency.

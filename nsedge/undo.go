@@ -146,7 +146,7 @@ func (e *Edge) putUndone(put func(string, []byte, []byte), all []undone) error {
 		if err != nil {
 			return err
 		}
-		j.sessions, j.nonces = nil, nil // the JoinNonce goes on
+		j.sessions, j.nonces, j.rejoin1, j.rejoin0 = nil, nil, 0, 0 // the JoinNonce goes on
 		put(bucketJoins, u.eui[:], j.encode())
 	}
 	return nil

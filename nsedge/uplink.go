@@ -51,7 +51,7 @@ func (e *Edge) receive(u radio.Uplink) {
 		e.anchor.At, e.anchor.Time = u.At, u.Time
 	}
 	print := identify(u.Payload)
-	if r := e.heard.frames[print]; r != nil && r.isCopy(&u) {
+	if r := e.heard.frames[print]; r != nil && r.isCopy(&u) && !r.isGhost(&u) {
 		e.again(r, &u, arrived)
 		return
 	}

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/brocaar/lorawan"
+
 	"gatewayd/radio"
 )
 
@@ -290,14 +292,17 @@ func TestWhatIsNoUplinkIsDroppedAndCounted(t *testing.T) {
 		other := slices.Clone(good)
 		other[1] ^= 1 // another address
 		n.hear(other)
-		n.hear(append([]byte{0xc0, 0}, good[2:]...)) // rejoin-request
+		n.hear(append([]byte{0xc0, 0}, good[2:]...)) // a rejoin-request that is too short
+		unknown := newNode11(b, 9)
+		phy, _ := unknown.rejoinRequest(lorawan.RejoinRequestType1)
+		n.hear(phy)
 		evs := b.take()
-		wantNotice(t, evs, Warning, CodeRejoinUnsupported)
+		wantNotice(t, evs, Warning, CodeJoinUnknown)
 		if len(evs) != 1 {
 			t.Errorf("events:%s", describe(evs))
 		}
 		s := b.edge.Stats()
-		if s.BadCRC != 1 || s.Downlinks != 1 || s.Foreign != 3 || s.Malformed != 3 {
+		if s.BadCRC != 1 || s.Downlinks != 1 || s.Foreign != 3 || s.Malformed != 4 {
 			t.Errorf("stats %+v", s)
 		}
 	})

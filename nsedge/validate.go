@@ -59,6 +59,12 @@ func checkKeys(d *Device) error {
 		return invalid("nwkskey", "an ABP device needs it: 32 hex digits")
 	case !session && (d.DevAddr != nil || d.NwkSKey != nil):
 		return invalid("nwkskey", "a session needs dev_addr and nwkskey: give both or none")
+	case (d.SNwkSIntKey == nil) != (d.NwkSEncKey == nil) || d.SNwkSIntKey != nil && !session:
+		return invalid("snwksintkey", "a session of LoRaWAN 1.1 needs dev_addr, nwkskey (FNwkSIntKey), snwksintkey and nwksenckey: give all or none")
+	case d.Activation == ABP && (d.Version == version11) != d.session11():
+		return invalid("lorawan_version", "%s: an ABP device of LoRaWAN 1.1 has the session keys nwkskey (FNwkSIntKey), snwksintkey and nwksenckey, others have nwkskey only", d.Version)
+	case d.Activation == OTAA && d.Encryption == KeysAtNS && d.Version == version11 && d.NwkKey == nil && !session:
+		return invalid("nwk_key", "an OTAA device of LoRaWAN 1.1 with encryption NS needs it beside app_key: 32 hex digits")
 	case d.Activation == OTAA && d.Encryption == KeysAtNS && d.AppKey == nil && !session:
 		return invalid("app_key", "an OTAA device with encryption NS needs it: 32 hex digits. Use encryption APP if the application holds the key")
 	}
@@ -108,6 +114,12 @@ func (e *Edge) checkMAC(d *Device) error {
 	}
 	if p := d.MaxDutyCycle; p != nil && (*p < 0 || *p > 15) {
 		return invalid("max_duty_cycle", "%d is not 0 (no limit) to 15 (1/32768 of the time)", *p)
+	}
+	if p := d.ADRParam; p != nil && (p.Limit < 0 || p.Limit > 15 || p.Delay < 0 || p.Delay > 15) {
+		return invalid("adr.limit_exp", "%d (delay_exp %d): exponents are 0 to 15", p.Limit, p.Delay)
+	}
+	if p := d.RejoinParam; p != nil && (p.Time < 0 || p.Time > 15 || p.Count < 0 || p.Count > 15) {
+		return invalid("rejoin.time_n", "%d (count_n %d): exponents are 0 to 15", p.Time, p.Count)
 	}
 	if len(d.DownlinkChannels) > 16 {
 		return invalid("downlink_channels", "%d of them, 16 are allowed", len(d.DownlinkChannels))

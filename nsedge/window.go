@@ -27,6 +27,7 @@ type window struct {
 	announced uint32 // FCntDown of the downlink_request
 
 	ack     bool     // the uplink was confirmed
+	acked   uint32   // its counter
 	must    bool     // the device wants a frame even if no AS answers
 	mac     int      // bytes of MAC commands that were due when it opened
 	flight  uint64   // ID of the last transmission
@@ -95,6 +96,9 @@ func (e *Edge) plan(w *window) {
 	switch {
 	case w.kind == joinWindow:
 		rx1, rx2 = d.JoinAccept1, d.JoinAccept2
+		if w.s != nil { // a rejoin
+			offset = int(w.s.Offset)
+		}
 	case w.s != nil:
 		if w.s.RXDelay > 0 {
 			rx1 = time.Duration(w.s.RXDelay) * time.Second
@@ -152,7 +156,7 @@ func (e *Edge) slot(w *window, name string, delay time.Duration, freq radio.Hert
 }
 
 // open opens the windows after a data uplink and tells the AS.
-func (e *Edge) open(r *reception, f *dataUp, s *session) {
+func (e *Edge) open(r *reception, f *dataUp, s *session, counter uint32) {
 	d := s.dev
 	if old := d.busy().win; old != nil {
 		e.closeWindow(old)
@@ -164,7 +168,7 @@ func (e *Edge) open(r *reception, f *dataUp, s *session) {
 		}
 		return
 	}
-	w := &window{hash: r.hash, dev: d, s: s, r: r, up: r.first, dr: e.dataRate(&r.first), announced: s.down, ack: f.confirmed(), index: -1}
+	w := &window{hash: r.hash, dev: d, s: s, r: r, up: r.first, dr: e.dataRate(&r.first), announced: s.nextApp(), ack: f.confirmed(), acked: counter, index: -1}
 	e.plan(w)
 	w.mac = len(e.macDue(w, maxFOpts))
 	w.must = w.ack || f.has(ctrlADRACKReq)
@@ -183,7 +187,7 @@ func (e *Edge) open(r *reception, f *dataUp, s *session) {
 	e.publish(&DownlinkRequest{
 		Meta:   e.meta(d, s, r.hash, r.first.Gateway),
 		TXTime: w.slots[at].start, Deadline: w.slots[at].cutoff,
-		Counter: s.down, MaxSize: max(w.slots[at].size-w.mac, 0),
+		Counter: w.announced, MaxSize: max(w.slots[at].size-w.mac, 0),
 	})
 }
 
