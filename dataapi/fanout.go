@@ -69,6 +69,9 @@ type frame = websocket.PreparedMessage
 func (s *Server) deliver(ev nsedge.Event) {
 	k := kindOf(ev)
 	id := newPacketID()
+	if asked, ok := ev.(*nsedge.DownlinkRequest); ok {
+		s.leads.ask(asked)
+	}
 	var texts [shapes][]byte
 	text := func(shape shape) []byte {
 		if texts[shape] == nil {

@@ -190,7 +190,7 @@ func (l *link) reply(ctx context.Context, to adapter.Message, text []byte) {
 	if to.Vars.Type == errorNotice.String() {
 		if m, err := l.server.encoder.decode(text); err != nil {
 			l.server.metrics.malformed.Inc()
-		} else if _, err := l.server.handOver(ctx, l.log, m); err != nil {
+		} else if _, err := l.server.handOver(ctx, l.log, l.of.ID, m); err != nil {
 			return // counted, and logged where it is our fault
 		}
 		return
@@ -204,7 +204,7 @@ func (l *link) receive(ctx context.Context, text []byte) {
 	m, err := l.server.encoder.decode(text)
 	meta := m.meta()
 	if err == nil {
-		meta, err = l.server.handOver(ctx, l.log, m)
+		meta, err = l.server.handOver(ctx, l.log, l.of.ID, m)
 	} else {
 		l.server.metrics.malformed.Inc()
 	}

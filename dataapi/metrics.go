@@ -19,6 +19,7 @@ type metrics struct {
 	malformed prometheus.Counter                 // messages from ASs
 	answers   *prometheus.CounterVec             // messages from ASs, by type and result
 	requests  *prometheus.CounterVec             // Management API, by method and status
+	leads     *prometheus.HistogramVec           // of answers, by application
 }
 
 func newMetrics(s *Server) *metrics {
@@ -44,7 +45,12 @@ func newMetrics(s *Server) *metrics {
 	m.malformed = counter("messages_malformed_total", "Messages from applications that were malformed.")
 	m.answers = vector("answers_total", "Messages from applications to the network server, by type and result.", "type", "result")
 	m.requests = vector("requests_total", "Requests to the Management API, by method and status.", "method", "status")
+	m.leads = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: "gatewayd", Subsystem: "dataapi", Name: "answer_lead_seconds", Buckets: leadBuckets(),
+		Help: "From an answer's arrival to the deadline of its downlink_request, by application; le=0 are those that were late.",
+	}, []string{"application"})
 	m.registry.MustRegister(
+		m.leads,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "gatewayd", Subsystem: "dataapi", Name: "connections", Help: "Open Data API connections."}, s.connections),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -206,7 +206,10 @@ func TestEachRouteIsDescribedWithItsRight(t *testing.T) {
 		if _, open := op.Object["security"]; open {
 			described = public
 		}
-		if described != right && name != "GET "+root+"/history/data.json" { // that one asks as the Data API does
+		if described == "data" {
+			described = "" // these ask as the Data API does
+		}
+		if described != right {
 			t.Errorf("%s takes the right %q, but is described with %q", name, right, described)
 		}
 	}

@@ -40,6 +40,7 @@ func (s *Server) table() []route {
 		{"/connections", "connections", s.connectionList()},
 		{"/connections/{id}", "connections", s.connectionOne()},
 		{"/history/data.json", "", methods{http.MethodGet: s.getHistory}},
+		{"/answers", "", methods{http.MethodGet: s.getAnswers}},
 
 		{"/bands", "", methods{http.MethodGet: s.listBands}},
 		{"/bands/{id}", "", methods{http.MethodGet: s.getBand}},

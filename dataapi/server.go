@@ -147,6 +147,7 @@ type Server struct {
 	history   *history
 	links     links
 	metrics   *metrics
+	leads     *leads
 	handler   http.Handler
 	edge      atomic.Pointer[Edge]
 	events    chan nsedge.Event
@@ -199,6 +200,7 @@ func New(cfg Config) (*Server, error) {
 	s.life, s.kill = context.WithCancel(context.Background())
 	keys.changed, sessions.ended = s.dropKey, s.dropKey
 	s.metrics = newMetrics(s)
+	s.leads = newLeads(s.metrics.leads)
 	s.handler = s.routes()
 	if cfg.Edge != nil {
 		s.SetEdge(cfg.Edge)
@@ -231,6 +233,7 @@ func (s *Server) theEdge() (Edge, error) {
 
 // dropKey ends the connections that a key or a session opened.
 func (s *Server) dropKey(id string) {
+	s.leads.forget(id)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for c := range s.subscribers {

@@ -255,14 +255,15 @@ func (c *subscriber) answer(m message) {
 		c.tell(m.meta(), err)
 		return
 	}
-	if meta, err := c.server.handOver(c.server.life, c.log, m); err != nil {
+	if meta, err := c.server.handOver(c.server.life, c.log, c.keyID, m); err != nil {
 		c.tell(meta, err)
 	}
 }
 
-// handOver hands a message to the edge. A refusal comes with the meta for the
-// error message about it.
-func (s *Server) handOver(ctx context.Context, log *slog.Logger, m message) (nsedge.Meta, error) {
+// handOver hands a message of an application to the edge. A refusal comes with
+// the meta for the error message about it.
+func (s *Server) handOver(ctx context.Context, log *slog.Logger, application string, m message) (nsedge.Meta, error) {
+	s.leads.answered(application, m.answer)
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.AnswerTimeout)
 	defer cancel()
 	edge, err := s.theEdge()
