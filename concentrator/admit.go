@@ -140,14 +140,15 @@ func (t *transmission) startDelay(r RadioType) int64 {
 
 // lead is the shortest time from Schedule to the first preamble symbol: the
 // transmitter's start delay, all frames of the transmission, the longest that
-// something else may hold the bus, and the host's lateness.
+// something else may hold the bus before the request is heard, the look at the
+// counter that judges it, and the host's lateness.
 func (c *Config) lead(b *bus, mod radio.Modulation, payload int) time.Duration {
 	delay := 1500 * time.Microsecond
 	if _, ok := mod.(radio.FSK); ok {
 		delay = 0
 	}
 	mine := b.cost(prepareFrames+armFrames, prepareBytes+armBytes+payload)
-	others := b.cost(1, fifoBurst+readHeader)
+	others := b.costAlone(2, fifoBurst+2*readHeader+4)
 	return delay + mine + others + hostSlack
 }
 

@@ -205,6 +205,7 @@ type campaign struct {
 // onCampaign runs f in a bubble of its own.
 func onCampaign(t *testing.T, dim *dimension, cfg Config, f func(*campaign)) {
 	synctest.Test(t, func(t *testing.T) {
+		cfg.QuietPoll = defaultPoll // what is spoilt follows at once
 		c := &campaign{t: t, dim: dim, planned: map[radio.Instant]radio.Downlink{}, aired: map[uint64]int{}}
 		c.testBench = newBench(t, cfg, fast, func(sim *sx1302sim.Config) {
 			sim.Faults = &sx1302sim.Faults{}

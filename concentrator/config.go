@@ -54,8 +54,12 @@ type Config struct {
 	HostClock   func() (disciplined bool, within time.Duration)
 	LeapSeconds int
 
-	SPIHz int64         // clock; 0 means 8 MHz
-	Poll  time.Duration // between looks at the receive buffer; 0 means 2.5 ms
+	SPIHz int64 // clock; 0 means 8 MHz
+
+	// Poll is the time between looks at the receive buffer, 0 means 2.5 ms.
+	// QuietPoll is the same after 30 s in which nothing was received; 0 means
+	// 50 ms, or Poll if that is more.
+	Poll, QuietPoll time.Duration
 
 	Log *slog.Logger // nil means none
 }
@@ -161,6 +165,7 @@ const (
 	maxIF          = 800_000 // |IF| + bandwidth/2
 	defaultSPIHz   = 8_000_000
 	defaultPoll    = 2500 * time.Microsecond
+	defaultQuiet   = 50 * time.Millisecond
 	defaultCelsius = 25
 )
 
@@ -183,6 +188,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Poll == 0 {
 		c.Poll = defaultPoll
+	}
+	if c.QuietPoll == 0 {
+		c.QuietPoll = max(c.Poll, defaultQuiet)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -220,6 +228,9 @@ func (c *Config) check() error {
 	}
 	if c.Poll < 100*time.Microsecond || c.Poll > time.Minute {
 		return configError("Poll", c.Poll, "100 µs to 1 minute; a stamp is unrolled within a turn of the counter, 134 s")
+	}
+	if c.QuietPoll < c.Poll || c.QuietPoll > time.Minute {
+		return configError("QuietPoll", c.QuietPoll, fmt.Sprintf("Poll, which is %v, to 1 minute", c.Poll))
 	}
 	if err := c.checkSX1261(); err != nil {
 		return err

@@ -34,9 +34,9 @@ const arbCounters = 15
 
 // health watches for a chip that answers on the bus but receives no more.
 type health struct {
-	next    time.Time
-	arbiter bool // the next look is at its counters: they take turns, to hold the bus for shorter
-	sticky  int
+	next   time.Time
+	turn   int // which look is next: a frame at a time, to hold the bus for short
+	sticky int
 
 	counters []byte // of the arbiter, at the last look
 	moved    int    // looks in a row at which they had moved, up to arbMoves
@@ -62,77 +62,92 @@ func (h *health) arbiterStands(now []byte) bool {
 }
 
 // upkeep does what is needed now and then, and nothing otherwise: the
-// counter before it can wrap unseen, the health check, waiting reports.
+// counter before it can wrap unseen, the health check, waiting reports. It
+// holds the bus for one frame at most, two where there are pulses.
 func (s *session) upkeep(now time.Time) error {
 	if err := s.lookAtPulses(now); err != nil {
 		return err
 	}
-	if now.Sub(s.clock.at) >= counterStale {
-		if err := s.lookAtCounter(); err != nil {
-			return err
-		}
-	}
 	if len(s.c.backlog) > 0 {
 		s.c.flushReports()
 	}
+	if now.Sub(s.clock.at) >= counterStale {
+		return s.lookAtCounter()
+	}
+	looks := [...]func() error{s.checkPower, s.checkAGC, s.checkARB, s.checkArbiter}
 	if s.health.next.IsZero() {
 		s.health.next = now.Add(healthPeriod)
 	}
 	if now.Before(s.health.next) {
 		return nil
 	}
-	s.health.next = now.Add(healthPeriod / 2)
-	if s.health.arbiter = !s.health.arbiter; s.health.arbiter {
-		return s.checkHealth()
+	s.health.next = now.Add(healthPeriod / time.Duration(len(looks)))
+	look := looks[s.health.turn]
+	s.health.turn = (s.health.turn + 1) % len(looks)
+	if err := look(); err != nil {
+		return fmt.Errorf("health: %w", err)
 	}
-	return s.checkArbiter()
+	return nil
+}
+
+// checkPower reads the enables and the version: a chip that lost power has
+// the former at their reset values.
+func (s *session) checkPower() error {
+	common, err := s.drv.regs.read(reg.CommonGenGlobalEn.Addr(), 2)
+	if err != nil {
+		return err
+	}
+	if err := diagnose(common[1]); err != nil {
+		return fmt.Errorf("%w: %w", ErrStalled, err)
+	}
+	if reg.CommonGenGlobalEn.Get(common[0]) == 0 {
+		return fmt.Errorf("%w: reception is switched off (0x5605 = 0x%02X), as after a loss of power", ErrStalled, common[0])
+	}
+	return nil
+}
+
+// checkAGC reads control and status of the AGC.
+func (s *session) checkAGC() error {
+	status, err := s.checkMCU(agcMCU)
+	if err != nil {
+		return err
+	}
+	if status != stalledAGC {
+		s.health.sticky = 0
+		return nil
+	}
+	if s.health.sticky++; s.health.sticky >= stickyLimit {
+		return fmt.Errorf("%w: the AGC status stays at 0x%02X", ErrStalled, status)
+	}
+	return nil
+}
+
+// checkARB reads control and status of the arbiter.
+func (s *session) checkARB() error {
+	_, err := s.checkMCU(arbMCU)
+	return err
+}
+
+// checkMCU returns a microcontroller's status, if its program is whole.
+func (s *session) checkMCU(m mcu) (status byte, err error) {
+	b, err := s.drv.regs.read(m.parity.Addr(), 2)
+	if err != nil {
+		return 0, err
+	}
+	if m.parity.Get(b[0]) == 1 {
+		return 0, fmt.Errorf("%w: %s: program memory damaged (control 0x%02X, status 0x%02X)", ErrStalled, m.name, b[0], b[1])
+	}
+	return b[1], nil
 }
 
 // checkArbiter looks at the arbiter's debug counters.
 func (s *session) checkArbiter() error {
 	counters, err := s.drv.regs.read(reg.ARBDebugSts1.Addr(), arbCounters)
 	if err != nil {
-		return fmt.Errorf("health: %w", err)
+		return err
 	}
 	if s.health.arbiterStands(counters) {
-		return fmt.Errorf("health: %w: the arbiter's debug counters moved all the time and now stand still", ErrStalled)
-	}
-	return nil
-}
-
-// checkHealth reads the enables and version (a chip that lost power has them
-// at reset values) and control and status of the microcontrollers.
-func (s *session) checkHealth() error {
-	r := s.drv.regs
-	common, err := r.read(reg.CommonGenGlobalEn.Addr(), 2)
-	if err != nil {
-		return fmt.Errorf("health: %w", err)
-	}
-	if err := diagnose(common[1]); err != nil {
-		return fmt.Errorf("health: %w: %w", ErrStalled, err)
-	}
-	if reg.CommonGenGlobalEn.Get(common[0]) == 0 {
-		return fmt.Errorf("health: %w: reception is switched off (0x5605 = 0x%02X), as after a loss of power", ErrStalled, common[0])
-	}
-	agc, err := r.read(reg.AGCCtrlParityError.Addr(), 2)
-	if err != nil {
-		return fmt.Errorf("health: %w", err)
-	}
-	arb, err := r.read(reg.ARBCtrlParityError.Addr(), 2)
-	if err != nil {
-		return fmt.Errorf("health: %w", err)
-	}
-	agcParity, arbParity := reg.AGCCtrlParityError.Get(agc[0]) == 1, reg.ARBCtrlParityError.Get(arb[0]) == 1
-	if agcParity || arbParity {
-		return fmt.Errorf("health: %w: program memory damaged (AGC control 0x%02X, status 0x%02X; ARB control 0x%02X, status 0x%02X)",
-			ErrStalled, agc[0], agc[1], arb[0], arb[1])
-	}
-	if agc[1] != stalledAGC {
-		s.health.sticky = 0
-		return nil
-	}
-	if s.health.sticky++; s.health.sticky >= stickyLimit {
-		return fmt.Errorf("health: %w: the AGC status stays at 0x%02X", ErrStalled, agc[1])
+		return fmt.Errorf("%w: the arbiter's debug counters moved all the time and now stand still", ErrStalled)
 	}
 	return nil
 }

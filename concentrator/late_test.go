@@ -147,19 +147,19 @@ func TestAStickyGainControlIsAStall(t *testing.T) {
 	m.memory[reg.CommonGenGlobalEn.Addr()] = 0x0F
 	m.memory[reg.AGCMCUAGCStatus.Addr()] = stalledAGC
 	for i := 1; i < stickyLimit; i++ {
-		if err := s.checkHealth(); err != nil {
+		if err := s.checkAGC(); err != nil {
 			t.Errorf("after %d looks: %v", i, err)
 		}
 	}
-	if err := s.checkHealth(); !errors.Is(err, ErrStalled) {
+	if err := s.checkAGC(); !errors.Is(err, ErrStalled) {
 		t.Errorf("%v", err)
 	}
 	m.memory[reg.AGCMCUAGCStatus.Addr()] = 0
-	if err := s.checkHealth(); err != nil || s.health.sticky != 0 {
+	if err := s.checkAGC(); err != nil || s.health.sticky != 0 {
 		t.Errorf("%v", err)
 	}
 	m.memory[reg.CommonGenGlobalEn.Addr()] = 0
-	if err := s.checkHealth(); !errors.Is(err, ErrStalled) {
+	if err := s.checkPower(); !errors.Is(err, ErrStalled) {
 		t.Errorf("switched off: %v", err)
 	}
 }

@@ -11,8 +11,13 @@ import (
 	"gatewayd/radio"
 )
 
-// busyPoll is the pause after a look that found something.
-const busyPoll = 500 * time.Microsecond
+const (
+	// busyPoll is the pause after a look that found something.
+	busyPoll = 500 * time.Microsecond
+	// quietAfter is how long nothing must have been found for looks to become
+	// rare: waking up is what a quiet gateway's processor time goes into.
+	quietAfter = 30 * time.Second
+)
 
 // pollErrorBudget is how many polls may fail in a row before the chip is
 // given up.
@@ -42,11 +47,12 @@ type session struct {
 	pulses   pulses   // of this run, for fine time stamps
 	latched  uint32   // the counter at the last pulse, as the chip shows it; 0 before the first
 
-	partial    []byte // of the receive buffer, not yet decoded
-	empty      int    // looks at an empty buffer while something is partial
-	fifoErrors int    // in a row
-	pollErrors int    // in a row
-	broken     bool   // a transmitter is in an unknown state: only a reset helps
+	heard      time.Time // when a look last found something
+	partial    []byte    // of the receive buffer, not yet decoded
+	empty      int       // looks at an empty buffer while something is partial
+	fifoErrors int       // in a row
+	pollErrors int       // in a row
+	broken     bool      // a transmitter is in an unknown state: only a reset helps
 	health     health
 }
 
@@ -131,16 +137,29 @@ func (s *session) loop(ctx context.Context) error {
 		}
 		busy, err := s.poll()
 		if err == nil {
+			if err = s.between(); err != nil {
+				return err
+			}
 			err = s.upkeep(time.Now())
 		}
 		if err := s.tolerate(err); err != nil {
 			return err
 		}
-		poll = time.Now().Add(s.c.cfg.Poll)
-		if busy {
-			poll = time.Now().Add(busyPoll)
-		}
+		poll = s.nextPoll(time.Now(), busy)
 	}
+}
+
+// nextPoll is when to look at the receive buffer again; busy tells that the
+// last look found something.
+func (s *session) nextPoll(now time.Time, busy bool) time.Time {
+	switch {
+	case busy:
+		s.heard = now
+		return now.Add(busyPoll)
+	case now.Sub(s.heard) < quietAfter || s.pollErrors > 0:
+		return now.Add(s.c.cfg.Poll)
+	}
+	return now.Add(s.c.cfg.QuietPoll)
 }
 
 // tolerate forgives single failures of the bus while polling; the bus has

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -100,23 +101,8 @@ func TestUplinkReachesTheASWithinTenMilliseconds(t *testing.T) {
 // uplinks of 20 devices, whatever b.N.
 func BenchmarkUplinkToAS(b *testing.B) {
 	const devices, each = 20, 8
-	hw, _, err := board.Emulate(board.Emulation{})
-	must(b, err)
-	st, err := store.Open(b.TempDir(), store.Options{})
-	must(b, err)
-	cfg := config.Default()
-	cfg.Concentrator.Driver, cfg.Region.DutyCycle = config.DriverEmulated, false
-	l := inproc.Listen()
-	ctx, cancel := context.WithCancel(b.Context())
-	ready := make(chan struct{})
-	d, err := newDaemon(cfg, parts{
-		hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: l, log: slog.New(slog.DiscardHandler),
-		also: []func(context.Context, *daemon) error{func(ctx context.Context, _ *daemon) error { close(ready); <-ctx.Done(); return ctx.Err() }},
-	})
-	must(b, err)
-	done := make(chan error, 1)
-	go func() { done <- d.Run(ctx) }()
-	<-ready
+	d, hw, l := benchDaemon(b)
+	ctx := b.Context()
 	_, token, err := d.server.Keys().Create(dataapi.Key{Rights: dataapi.AllRights()})
 	must(b, err)
 	conn, resp, err := (&websocket.Dialer{NetDialContext: l.Dial}).DialContext(ctx, "ws://gw/api/v1.0/data?types=uplink&access_token="+token, nil)
@@ -140,10 +126,55 @@ func BenchmarkUplinkToAS(b *testing.B) {
 	b.ReportMetric(seen.quantile(0.5).Seconds()*1e3, "ms-median")
 	b.ReportMetric(seen.quantile(0.99).Seconds()*1e3, "ms-p99")
 	must(b, conn.Close())
-	cancel()
-	must(b, <-done)
-	must(b, hw.Close())
-	must(b, st.Close())
+}
+
+// BenchmarkIdleDaemon measures what a daemon costs that has nothing to do, on
+// the simulated chip: 10 s of real time, whatever b.N.
+func BenchmarkIdleDaemon(b *testing.B) {
+	const watched = 10 * time.Second
+	benchDaemon(b)
+	time.Sleep(2 * time.Second)
+	before := cpuTime(b)
+	time.Sleep(watched)
+	b.ReportMetric((cpuTime(b)-before).Seconds()/watched.Seconds()*100, "%core")
+}
+
+// cpuTime is what this process has used of all processors.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// benchDaemon runs a daemon on the simulated chip, in real time, until the
+// benchmark ends.
+func benchDaemon(b *testing.B) (*daemon, *board.Hardware, *inproc.Listener) {
+	b.Helper()
+	hw, _, err := board.Emulate(board.Emulation{})
+	must(b, err)
+	st, err := store.Open(b.TempDir(), store.Options{})
+	must(b, err)
+	cfg := config.Default()
+	cfg.Concentrator.Driver, cfg.Region.DutyCycle = config.DriverEmulated, false
+	l := inproc.Listen()
+	ctx, cancel := context.WithCancel(context.Background())
+	ready := make(chan struct{})
+	d, err := newDaemon(cfg, parts{
+		hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: l, log: slog.New(slog.DiscardHandler),
+		also: []func(context.Context, *daemon) error{func(ctx context.Context, _ *daemon) error { close(ready); <-ctx.Done(); return ctx.Err() }},
+	})
+	must(b, err)
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	<-ready
+	b.Cleanup(func() {
+		cancel()
+		must(b, <-done)
+		must(b, hw.Close())
+		must(b, st.Close())
+	})
+	return d, hw, l
 }
 
 // benchDevices lets devices send in turns.
