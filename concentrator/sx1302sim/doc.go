@@ -33,8 +33,7 @@
 //
 // Execution of MCU instructions (the firmware's answers are known, its code
 // isn't run), analogue behaviour (gains, calibration results, crystal drift with temperature),
-// low-level receiver settings (correlator thresholds, timing loops), carrier
-// transmissions on the air, fine timestamp metrics, page register effects, capture RAM.
+// low-level receiver settings (correlator thresholds, timing loops), fine timestamp metrics, page register effects, capture RAM.
 //
 // Sources: Semtech's SX1302 data sheet and public register map; behaviour
 // recorded from the vendor's library (testdata/README.md). A radio gives the

@@ -28,7 +28,7 @@ func (e *signal) within(freq, width float64) float64 {
 func (c *Chip) hear(r air.Reception) {
 	c.ears = slices.DeleteFunc(c.ears, func(e signal) bool { return e.until < c.now-hearing })
 	c.ears = append(c.ears, signal{
-		id: r.ID, freq: float64(r.Freq), width: float64(occupied(r.Mod)), rssi: r.RSSI,
+		id: r.ID, freq: centre(r), width: float64(occupied(r.Mod)), rssi: r.RSSI,
 		from: c.ticksAt(r.Start), until: c.ticksAt(r.End),
 	})
 }
@@ -40,6 +40,14 @@ func (c *Chip) heard(r air.Reception) {
 			c.ears[i].until = c.ticksAt(r.End)
 		}
 	}
+}
+
+// centre is the middle of what a transmission occupies.
+func centre(r air.Reception) float64 {
+	if m, ok := r.Mod.(radio.Carrier); ok {
+		return float64(r.Freq + m.Offset)
+	}
+	return float64(r.Freq)
 }
 
 // occupied is the bandwidth of a modulation; FSK's by Carson's rule.

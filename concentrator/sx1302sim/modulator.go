@@ -3,6 +3,7 @@ package sx1302sim
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"gatewayd/concentrator/reg"
 	"gatewayd/radio"
@@ -16,9 +17,13 @@ const (
 	sourceFSK
 )
 
-// modulated reads the registers of a chain as the frame that it will send;
-// carrier is set if it is an unmodulated or test carrier.
-func (c *Chip) modulated(chain int) (f air.Frame, carrier bool, err error) {
+// carrierPiece is what a carrier is on the air in: it goes on until it is
+// stopped, while each transmission in the medium has an end.
+const carrierPiece = 10 * time.Second
+
+// modulated reads the registers of a chain as the frame that it will send, or
+// as the first piece of a carrier.
+func (c *Chip) modulated(chain int) (f air.Frame, err error) {
 	get := func(x reg.Field) byte { return c.file.get(x.Chain(chain)) }
 	word := float64(uint32(get(reg.TXRffeIFFreqRFH))<<16 | uint32(get(reg.TXRffeIFFreqRFM))<<8 | uint32(get(reg.TXRffeIFFreqRFL)))
 	if c.clockSource().kind() == SX1255 {
@@ -28,7 +33,7 @@ func (c *Chip) modulated(chain int) (f air.Frame, carrier bool, err error) {
 	source, fsk := get(reg.TXRffeIFCtrlTXIFSrc), get(reg.TXGenCfg0ModulationType) == 1
 	switch {
 	case source == sourceCarrier:
-		return f, true, nil
+		f.Mod = radio.Carrier{Offset: c.carrierOffset(chain), Duration: carrierPiece}
 	case source == sourceLoRa && !fsk:
 		f.Mod, f.Payload, err = c.loraFrame(chain)
 	case source == sourceFSK && fsk:
@@ -36,7 +41,14 @@ func (c *Chip) modulated(chain int) (f air.Frame, carrier bool, err error) {
 	default:
 		err = fmt.Errorf("chain %d: TX_IF_SRC is %d while MODULATION_TYPE is %d; LoRa is 1 and 0, FSK 2 and 1", chain, source, bit(fsk))
 	}
-	return f, false, err
+	return f, err
+}
+
+// carrierOffset is how far a carrier is from the chain's frequency: the
+// modulator turns at a part of its deviation, of which 64 is all.
+func (c *Chip) carrierOffset(chain int) radio.Hertz {
+	deviation := synthesised(float64(c.file.word(reg.TXRffeIFFreqDevH.Chain(chain), reg.TXRffeIFFreqDevL.Chain(chain))))
+	return radio.Hertz(int8(c.file.get(reg.TXRffeIFTestModFreq.Chain(chain)))) * deviation / 64
 }
 
 // synthesised is the frequency or deviation that a word in steps of

@@ -30,9 +30,10 @@ type transmitter struct {
 	state   txState
 	by      byte  // the trigger bit
 	fires   int64 // tick of the trigger
-	ends    int64 // tick of the end of the emission
+	ends    int64 // tick of the end of the emission, or of this piece of a carrier
 	carrier bool  // emits until it is stopped
 	timer   *time.Timer
+	frame   air.Frame
 	serial  uint64 // counts emissions, so that a late answer of the medium finds its own
 	id      uint64 // in the medium, 0 while unknown
 }
@@ -92,22 +93,22 @@ func (t *transmitter) arm(c *Chip, rose byte) {
 	}
 	t.advance(c)
 	if t.state == txArmed {
-		t.wake(c)
+		t.wake(c, t.fires)
 	}
 }
 
-// wake makes sure that the trigger is looked at when it fires.
-func (t *transmitter) wake(c *Chip) {
+// wake makes sure that the chain is looked at when its trigger fires, or when
+// a piece of its carrier ends.
+func (t *transmitter) wake(c *Chip, tick int64) {
 	serial := t.serial
-	t.timer = time.AfterFunc(durationOf(t.fires-c.now), func() {
+	t.timer = time.AfterFunc(durationOf(tick-c.now), func() {
 		c.mu.Lock()
 		defer c.release()
 		if t.serial != serial {
 			return
 		}
-		c.tick()
-		if t.state == txArmed {
-			t.wake(c)
+		if c.tick(); c.now < tick && t.serial == serial { // too early, by the chip's crystal
+			t.wake(c, tick)
 		}
 	})
 }
@@ -117,14 +118,19 @@ func (t *transmitter) advance(c *Chip) {
 	if t.state == txArmed && c.now >= t.fires {
 		t.begin(c)
 	}
-	if t.state == txEmits && !t.carrier && c.now >= t.ends {
-		t.state, t.id = txFree, 0
+	if t.state != txEmits || c.now < t.ends {
+		return
 	}
+	if t.carrier {
+		t.emit(c, t.frame, t.ends)
+		return
+	}
+	t.state, t.id = txFree, 0
 }
 
 // begin reads the registers and the payload and puts the frame on the air.
 func (t *transmitter) begin(c *Chip) {
-	f, carrier, err := c.modulated(t.chain)
+	f, err := c.modulated(t.chain)
 	if err != nil {
 		t.state = txFree
 		c.violation("transmission can't start: %w", err)
@@ -136,16 +142,23 @@ func (t *transmitter) begin(c *Chip) {
 		t.state = txFree
 		return
 	}
-	t.state, t.carrier, t.id = txEmits, carrier, 0
-	if carrier {
-		return
+	t.state, t.frame = txEmits, f
+	_, t.carrier = f.Mod.(radio.Carrier)
+	t.emit(c, f, t.fires+c.startDelay(t.chain, f.Mod))
+}
+
+// emit puts a frame, or a piece of a carrier, on the air. How long it takes is
+// told by the air, not by the chip's crystal.
+func (t *transmitter) emit(c *Chip, f air.Frame, start int64) {
+	at := c.instant(start)
+	t.id, t.ends = 0, c.ticksAt(at.Add(f.Mod.Airtime(len(f.Payload))))
+	if t.carrier {
+		t.wake(c, t.ends)
 	}
-	start := t.fires + c.startDelay(t.chain, f.Mod)
-	t.ends = start + ticksIn(f.Mod.Airtime(len(f.Payload)))
 	if c.station == nil {
 		return
 	}
-	at, power, serial := c.instant(start), c.power(t.chain), t.serial
+	power, serial := c.power(t.chain), t.serial
 	c.later(func() { t.radiate(c, f, at, power, serial) })
 }
 

@@ -36,7 +36,8 @@ var (
 // Immediately as the start of a transmission means the next whole microsecond.
 const Immediately radio.Instant = -1
 
-// Frame is what is modulated. Mod is a [radio.LoRa] or a [radio.FSK] value.
+// Frame is what is modulated. Mod is a [radio.LoRa] or a [radio.FSK] value, or
+// a [radio.Carrier], which nobody receives and which disturbs.
 type Frame struct {
 	Payload []byte
 	Freq    radio.Hertz

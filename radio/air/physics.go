@@ -36,6 +36,9 @@ const (
 	lossExponent = 2.32
 )
 
+// carrierWidth is what an unmodulated carrier occupies.
+const carrierWidth radio.Hertz = 1
+
 // bandwidth returns the occupied bandwidth. For FSK it is Carson's rule.
 func bandwidth(m radio.Modulation) radio.Hertz {
 	switch m := m.(type) {
@@ -43,14 +46,28 @@ func bandwidth(m radio.Modulation) radio.Hertz {
 		return m.Bandwidth
 	case radio.FSK:
 		return 2*m.Dev() + radio.Hertz(m.BitRate)
+	case radio.Carrier:
+		return carrierWidth
 	}
 	return 0
 }
 
-// floor returns the SNR that demodulation needs.
+// centre is the middle of the band that a frame occupies.
+func (f *Frame) centre() float64 {
+	if m, ok := f.Mod.(radio.Carrier); ok {
+		return float64(f.Freq + m.Offset)
+	}
+	return float64(f.Freq)
+}
+
+// floor returns the SNR that demodulation needs; a carrier has nothing to be
+// demodulated.
 func floor(m radio.Modulation) radio.DB {
-	if l, ok := m.(radio.LoRa); ok {
-		return demodFloor[l.SF-5]
+	switch m := m.(type) {
+	case radio.LoRa:
+		return demodFloor[m.SF-5]
+	case radio.Carrier:
+		return radio.DB(math.Inf(1))
 	}
 	return fskFloor
 }
@@ -108,7 +125,7 @@ func (m *Medium) random(t *transmission, s *Station) *rand.Rand {
 // overlap returns the part of the band of b, 0 to 1, that lies in the band of a.
 func overlap(a, b *Frame) float64 {
 	wa, wb := float64(bandwidth(a.Mod)), float64(bandwidth(b.Mod))
-	fa, fb := float64(a.Freq), float64(b.Freq)
+	fa, fb := a.centre(), b.centre()
 	lo := max(fa-wa/2, fb-wb/2)
 	hi := min(fa+wa/2, fb+wb/2)
 	return max(hi-lo, 0) / wb

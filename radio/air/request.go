@@ -203,6 +203,9 @@ func (r request) frame() (Frame, error) {
 		return f, err
 	}
 	raw, ok := r.raw("payload")
+	if _, carrier := f.Mod.(radio.Carrier); carrier && !ok {
+		return f, f.check()
+	}
 	if !ok {
 		return f, errors.New("payload is missing: base64 of 0 to 255 bytes is wanted")
 	}

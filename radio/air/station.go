@@ -231,8 +231,15 @@ func (f *Frame) check() error {
 		if mod.Dev() < 0 || mod.Dev() > 250_000 {
 			return bad("deviation", mod.Dev(), "up to 250000 Hz")
 		}
+	case radio.Carrier:
+		if mod.Duration < time.Microsecond {
+			return bad("duration", mod.Duration, "1 µs at least")
+		}
+		if len(f.Payload) > 0 {
+			return bad("payload size", len(f.Payload), "0: a carrier carries nothing")
+		}
 	default:
-		return bad("modulation", f.Mod, "LoRa or FSK")
+		return bad("modulation", f.Mod, "LoRa, FSK or Carrier")
 	}
 	if len(f.Payload) > 255 {
 		return bad("payload size", len(f.Payload), "at most 255 bytes")
@@ -241,7 +248,7 @@ func (f *Frame) check() error {
 		return bad("frequency", f.Freq, "more than 0 Hz")
 	}
 	if t := f.Mod.Airtime(len(f.Payload)); t > longest {
-		return bad("time on air", t, fmt.Sprintf("at most %v; shorten the preamble", longest))
+		return bad("time on air", t, fmt.Sprintf("at most %v", longest))
 	}
 	return nil
 }

@@ -51,6 +51,9 @@ func (s *Station) Receive(ctx context.Context, w Window) (Reception, error) {
 // open opens a window. done is called once from the medium's timer unless
 // cancel, which reports whether it was in time, comes before.
 func (s *Station) open(w Window, done func(Reception, error)) (cancel func() bool, err error) {
+	if _, carrier := w.Mod.(radio.Carrier); carrier {
+		return nil, fmt.Errorf("receive: %w: a carrier can't be received, only LoRa and FSK", ErrFrame)
+	}
 	probe := Frame{Freq: w.Freq, Mod: w.Mod}
 	if err := probe.check(); err != nil {
 		return nil, fmt.Errorf("receive: %w", err)

@@ -2,6 +2,7 @@ package air
 
 import (
 	"fmt"
+	"time"
 
 	"gatewayd/radio"
 )
@@ -26,6 +27,7 @@ type wireFrame struct {
 	Inverted   *bool        `json:"iq_inverted,omitempty"`
 	CRC        bool         `json:"crc"`
 	Implicit   *bool        `json:"implicit_header,omitempty"`
+	Duration   *int64       `json:"duration_us,omitempty"`
 	Payload    []byte       `json:"payload"`
 }
 
@@ -48,6 +50,9 @@ func wire(f Frame) wireFrame {
 		dev := m.Dev()
 		w.Modulation, w.BitRate, w.Deviation = "FSK", &m.BitRate, &dev
 		w.Preamble, w.CRC = m.PreambleBytes(), !m.NoCRC
+	case radio.Carrier:
+		us := m.Duration.Microseconds()
+		w.Modulation, w.Freq, w.Duration = "CARRIER", f.Freq+m.Offset, &us
 	}
 	return w
 }
@@ -59,17 +64,30 @@ func (r request) modulation(whole bool) (radio.Hertz, radio.Modulation, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	kind, err := choice(r, "modulation", nil, "LORA", "FSK")
+	kinds := []string{"LORA", "FSK"}
+	if whole {
+		kinds = append(kinds, "CARRIER")
+	}
+	kind, err := choice(r, "modulation", nil, kinds...)
 	if err != nil {
 		return 0, nil, err
 	}
 	var mod radio.Modulation
-	if kind == "LORA" {
+	switch kind {
+	case "LORA":
 		mod, err = r.lora(whole)
-	} else {
+	case "FSK":
 		mod, err = r.fsk(whole)
+	default:
+		mod, err = r.carrier()
 	}
 	return radio.Hertz(freq), mod, err
+}
+
+func (r request) carrier() (m radio.Carrier, err error) {
+	us, err := r.integer("duration_us", 1, longest.Microseconds(), nil)
+	m.Duration = time.Duration(us) * time.Microsecond
+	return m, err
 }
 
 func (r request) lora(whole bool) (m radio.LoRa, err error) {
