@@ -36,7 +36,7 @@ func (e *Edge) answerClaim(a Claim) error {
 	case d.session() == nil:
 		return refuse(CodeDownlinkNoWindow, "device", "device %v has no session yet: claim again when it has joined", a.Device)
 	}
-	if d.classC() {
+	if e.anytime(d) || d.spec.Multicast {
 		return e.claimRXC(d)
 	}
 	var f fingerprint

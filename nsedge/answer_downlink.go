@@ -57,7 +57,7 @@ func (e *Edge) sendAnswer(w *window, c *content) error {
 		e.notice(Warning, CodeDownlinkReplaced, e.meta(d, w.s, w.hash, w.up.Gateway), "an answer that was kept for this window is dropped: a newer one replaces it")
 	}
 	var r *Refusal
-	if errors.As(err, &r) && r.Code == CodeDownlinkLate && w.dev.classC() {
+	if errors.As(err, &r) && r.Code == CodeDownlinkLate && e.anytime(w.dev) {
 		return e.lateRXC(w, c)
 	}
 	if errors.As(err, &r) && r.Code == CodeDownlinkLate && c.ifLate {
@@ -69,7 +69,7 @@ func (e *Edge) sendAnswer(w *window, c *content) error {
 
 // afterwards deals with an answer to a window that is over.
 func (e *Edge) afterwards(w *window, c *content) error {
-	if w.kind == dataWindow && !w.sentApp && w.dev.classC() && w.s == w.dev.session() {
+	if w.kind == dataWindow && !w.sentApp && e.anytime(w.dev) && w.s == w.dev.session() {
 		return e.lateRXC(w, c)
 	}
 	if c.ifLate {
@@ -129,6 +129,8 @@ func (e *Edge) contentOf(w *window, a *DownlinkResponse) (*content, error) {
 	switch {
 	case w.dev.spec.BlockDownlink:
 		return nil, refuse(CodeDownlinkBlocked, "", "downlinks of device %v are blocked: clear block_downlink", w.dev.spec.DevEUI)
+	case w.dev.spec.Multicast && c.confirmed:
+		return nil, refuse(CodeDownlinkPayload, "confirmed", "%v is a multicast group: nobody acknowledges for it. Leave confirmed out", w.dev.spec.DevEUI)
 	case c.port > lastPort:
 		return nil, refuse(CodeDownlinkPort, "port", "%d is not 1 to %d", c.port, lastPort)
 	case len(a.Payload) > 0 && len(a.Encrypted) > 0:

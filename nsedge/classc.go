@@ -13,8 +13,8 @@ const (
 	// classCGuard is how far a class C downlink stays away from the device's
 	// RX1 and from other frames for it.
 	classCGuard = 20 * time.Millisecond
-	// classCWait is CLASS_C_RESP_TIMEOUT (RP002-1.0.3 §2.3): how long the
-	// device may take to acknowledge a confirmed downlink.
+	// classCWait is CLASS_B_RESP_TIMEOUT and CLASS_C_RESP_TIMEOUT (RP002-1.0.3
+	// §2.3): how long the device may take to acknowledge a confirmed downlink.
 	classCWait = 8 * time.Second
 	// classCRetry is when a frame is tried again that found the transmitter
 	// busy, or its counter not yet on the disk.
@@ -52,15 +52,19 @@ func (e *Edge) nowOnAir() (radio.Instant, bool) {
 // not in any list yet.
 func (e *Edge) openRXC(d *device, hash PacketHash) (*window, error) {
 	s := d.session()
-	w := &window{hash: hash, kind: classCWindow, state: beforeRX2, dev: d, s: s, zone: e.regionOf(s), announced: s.nextApp(), index: -1}
-	if err := e.planRXC(w); err != nil {
+	w := &window{hash: hash, kind: classCWindow, state: beforeRX2, dev: d, s: s, zone: e.regionOf(s), announced: s.nextApp(), pings: d.spec.Class == "B", index: -1}
+	if err := e.planRXC(w, 0); err != nil {
 		return nil, err
 	}
 	return w, nil
 }
 
-// planRXC sets the slot of w to the next possible moment.
-func (e *Edge) planRXC(w *window) error {
+// planRXC sets the slot of w to the next possible moment for a payload of size
+// bytes.
+func (e *Edge) planRXC(w *window, size int) error {
+	if w.pings {
+		return e.planPing(w, size, e.freeRXC(w, time.Now()))
+	}
 	at, ok := e.nowOnAir()
 	if !ok {
 		return refuse(CodeDownlinkNoWindow, "device", "the gateway's counter is not known before it has heard a frame: try again then")
@@ -128,8 +132,10 @@ func (e *Edge) sendRXC(w *window, c *content) error {
 	}
 	now := time.Now()
 	switch turn := e.turnRXC(w, c, now); {
-	case now.Sub(c.came) > classCLife:
-		return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "no moment was free for the class C downlink within %v", classCLife))
+	case w.pings && !w.dev.spec.Multicast && !e.anytime(w.dev):
+		return e.backToA(w, c)
+	case now.Sub(c.came) > w.life():
+		return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "no moment was free for the %s downlink within %v", w.slots[0].name, w.life()))
 	case t.rxc[0] != w:
 		return e.waitRXC(w, c, now.Add(classCRetry))
 	case turn.After(now):
@@ -142,12 +148,19 @@ func (e *Edge) sendRXC(w *window, c *content) error {
 
 // tryRXC gives c to the Air.
 func (e *Edge) tryRXC(w *window, c *content) error {
-	if err := e.planRXC(w); err != nil {
+	if err := e.planRXC(w, c.size()); err != nil {
 		return e.leaveRXC(w, err)
+	}
+	if c.size() > w.slots[0].size {
+		return e.leaveRXC(w, refuse(CodeDownlinkTooLong, "payload", "%d bytes, max_size is %d in %s at DR%d", c.size(), w.slots[0].size, w.slots[0].name, w.slots[0].dr))
 	}
 	if w.s.unacked && !w.dev.ackBy.IsZero() {
 		w.s.unacked = false
+		e.pingMissed(w)
 		e.noticef(Warning, CodeDownlinkNotAcked, e.meta(w.dev, w.s, w.hash, e.cfg.Gateway), "the device did not acknowledge the confirmed downlink within %v: the next one goes out", classCWait)
+	}
+	if w.pings && time.Until(w.slots[0].cutoff) > pingAhead {
+		return e.waitRXC(w, c, w.slots[0].cutoff.Add(-pingAhead))
 	}
 	err := e.schedule(w, &w.slots[0], c)
 	switch {
@@ -156,9 +169,27 @@ func (e *Edge) tryRXC(w *window, c *content) error {
 	case errors.Is(err, radio.ErrCollision), errors.Is(err, radio.ErrTooLate):
 		return e.waitRXC(w, c, time.Now().Add(classCRetry))
 	case errors.Is(err, radio.ErrDutyCycle):
-		return e.leaveRXC(w, refuse(CodeDownlinkDutyCycle, "", "RXC: %v", err))
+		return e.leaveRXC(w, refuse(CodeDownlinkDutyCycle, "", "%s: %v", w.slots[0].name, err))
 	}
-	return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "RXC: %v", err))
+	return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "%s: %v", w.slots[0].name, err))
+}
+
+// life is how long a frame may wait for its turn.
+func (w *window) life() time.Duration {
+	if w.pings {
+		return pingLife
+	}
+	return classCLife
+}
+
+// backToA keeps c for the window after the next uplink: the device is in class
+// A, or there are no ping slots.
+func (e *Edge) backToA(w *window, c *content) error {
+	w.state, w.sentApp = closed, true
+	e.keep(w, c)
+	w.held = false
+	e.arm(w, time.Now().Add(keepClosed))
+	return e.leaveRXC(w, nil)
 }
 
 // waitRXC tries c again later.
@@ -191,20 +222,27 @@ func (e *Edge) nextRXC(d *device) {
 // before a frame that is on its way to it, and not while it should
 // acknowledge another.
 func (e *Edge) turnRXC(w *window, c *content, now time.Time) time.Time {
-	t := w.dev.traffic
+	turn := e.freeRXC(w, now)
+	if w.pings { // planPing looks for a slot beside RX1 and RX2
+		return turn
+	}
+	end := turn.Add(w.slots[0].mod.Airtime(c.size() + frameOverhead)).Add(w.slots[0].start.Sub(w.up.Time))
+	if after, busy := w.dev.listening(turn, end); busy {
+		turn = after
+	}
+	return turn
+}
+
+// freeRXC is the moment from which nothing else is on its way to the device,
+// or from it.
+func (e *Edge) freeRXC(w *window, now time.Time) time.Time {
+	t := w.dev.busy()
 	turn := now
 	if t.until.After(turn) {
 		turn = t.until.Add(classCGuard)
 	}
 	if w.s.unacked && t.ackBy.After(turn) {
 		turn = t.ackBy
-	}
-	if d := t.win; d != nil && d.kind == dataWindow && d.state < sent {
-		end := turn.Add(w.slots[0].mod.Airtime(c.size() + frameOverhead)).Add(w.slots[0].start.Sub(w.up.Time))
-		after := d.slots[1].start.Add(classCGuard)
-		if turn.Before(after) && end.After(d.slots[0].start.Add(-classCGuard)) {
-			turn = after
-		}
 	}
 	return turn
 }
@@ -228,9 +266,9 @@ func (e *Edge) tickRXC(w *window) {
 	}
 }
 
-// paceRXC notes that a confirmed frame was sent to a class C device.
+// paceRXC notes that a confirmed frame was sent to a device of class B or C.
 func (d *device) paceRXC(ended time.Time) {
-	if d.classC() {
+	if d.classC() || d.classB() {
 		d.busy().ackBy = ended.Add(classCWait)
 	}
 }

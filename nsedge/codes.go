@@ -57,6 +57,8 @@ const (
 	CodeMACAccepted         = "mac_accepted"            // info: the device obeyed a MAC command
 	CodeMACRefused          = "mac_refused"             // warning: it did not; that is not asked again
 	CodeMACNoAnswer         = "mac_no_answer"           // warning: it did not answer
+	CodeClassBEntered       = "class_b_entered"         // info: the device listens in ping slots now; warning if it did not tell where they are
+	CodeClassBLeft          = "class_b_left"            // info: it doesn't any more
 	CodeStatusNoAnswer      = "status_no_answer"        // error: the device did not answer DevStatusReq
 	CodeStatusDelivered     = "status_delivered"        // info
 	CodeGatewayNotLive      = "gateway_not_live"        // refusal: another gateway was insisted on

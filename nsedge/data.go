@@ -152,6 +152,7 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 		e.forgetSettings(s)
 	}
 	e.adrSample(r, f, s, c)
+	e.noteClassB(r, s, f, commands)
 	e.handleMAC(r, s, commands)
 	e.open(r, f, s, c)
 	e.nextRXC(dev)

@@ -33,8 +33,8 @@ type reception struct {
 	join     bool
 	doubt    bool // the MIC was wrong, but a copy on another channel may be right
 
-	linkCheck, deviceTime bool     // asked for by MAC commands
-	confirm               [][]byte // MAC commands that confirm what the device indicated
+	linkCheck, deviceTime, pingInfo bool     // asked for by MAC commands
+	confirm                         [][]byte // MAC commands that confirm what the device indicated
 }
 
 // heard remembers the frames of the last moments.

@@ -76,6 +76,13 @@ type Device struct {
 	DownlinkChannels []DownlinkChannel // where RX1 of a channel is
 	ADRParam         *ADRParam         // LoRaWAN 1.1
 	RejoinParam      *RejoinParam      // LoRaWAN 1.1
+	PingSlots        PingSlots         // where a class B device should listen
+
+	// Multicast makes it a group: it never sends, and many devices hear what
+	// is sent to it. Its session is given; of class C, it listens where RX2
+	// is, of class B in its PingSlots.
+	Multicast bool
+	Repeat    int // how often each frame to a group is sent again, 0 to 3
 
 	BlockUplink   bool
 	BlockDownlink bool

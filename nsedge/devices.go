@@ -185,7 +185,9 @@ func (e *Edge) swap(d *Device, gen byte, renew bool) *device {
 		if dev.active = dev.specSession(); dev.active != nil {
 			e.link(dev.active)
 		}
-	} else if s := dev.session(); s != nil {
+	} else if s := dev.session(); s != nil && d.Multicast {
+		s.settings = d.groupSettings()
+	} else if s != nil {
 		if d.Activation == ABP && d.handsOff() {
 			s.RXDelay = uint8(d.RX1Delay) // what the device has by itself
 		}

@@ -1,6 +1,6 @@
 // Package nsedge is a LoRaWAN network server that runs on the gateway: it
 // decides what an uplink means and what goes out in which window, and it owns
-// all sessions. It serves classes A and C of LoRaWAN 1.0.0 to 1.0.4.
+// all sessions. It serves classes A, B and C of LoRaWAN 1.0.0 to 1.0.4.
 //
 // Frames come from an [Air], events go to a func(Event) given at construction,
 // answers of application servers come in by [Edge.Answer], devices by
@@ -12,7 +12,9 @@
 //	            → data.go session, counter, event → mac*.go → window.go open
 //	answer      edge.go Answer → answer_*.go → downlink.go send, compose, launch
 //	cut-off     window.go tick → downlink.go send (ACK, MAC commands, kept answers)
-//	class C     answer_claim.go → classc.go → downlink.go schedule
+//	class B, C  answer_claim.go → classc.go → pingslot.go (B) → downlink.go schedule
+//	groups      multicast.go: devices that nobody sends as, repetitions
+//	beacons     edge.go Run → beacon.go, what time is worth → gpsclock.go
 //	MAC setup   mac.go handleMAC → orders.go settle, review → mac_*.go, adr.go
 //	            → settingsdoc.go the store → downlink.go compose
 //	fate        report.go: the downlink event with its timing, or RX2, or an error
@@ -31,7 +33,7 @@
 //
 // A reception is one transmission of a device with all its copies. A window is
 // what may be sent after it: one downlink in one of two slots, RX1 or RX2; or, in
-// class C, one at any time. Orders are what the edge asks of a device by MAC
+// class C, one at any time, and in class B, one in the next ping slot. Orders are what the edge asks of a device by MAC
 // commands. A
 // flight is a downlink that the Air has taken and not yet reported.
 //

@@ -50,6 +50,9 @@ type document struct {
 	DownCh     []DownlinkChannel `json:"dlch,omitempty"`
 	ADRParam   *ADRParam         `json:"adrp,omitempty"`
 	Rejoin     *RejoinParam      `json:"rejoin,omitempty"`
+	Ping       *PingSlots        `json:"ping,omitempty"`
+	Group      bool              `json:"mc,omitempty"`
+	Repeat     int               `json:"rep,omitempty"`
 	BlockUp    bool              `json:"blkup,omitempty"`
 	BlockDown  bool              `json:"blkdn,omitempty"`
 	Geo        *Position         `json:"geo,omitempty"`
@@ -109,6 +112,10 @@ func encodeDocument(d *Device, gen byte) ([]byte, error) {
 	doc.MAC, doc.RX1Offset, doc.RX2Rate, doc.RX2Freq, doc.MaxDuty, doc.DownCh = d.MAC, d.RX1Offset, d.RX2DataRate, d.RX2Freq, d.MaxDutyCycle, d.DownlinkChannels
 	doc.ADRParam, doc.Rejoin = d.ADRParam, d.RejoinParam
 	doc.SIntKey, doc.EncKey, doc.DownApp = toHex(d.SNwkSIntKey), toHex(d.NwkSEncKey), d.CounterDownApp
+	doc.Group, doc.Repeat = d.Multicast, d.Repeat
+	if d.PingSlots != (PingSlots{}) {
+		doc.Ping = &d.PingSlots
+	}
 	if d.DevAddr != nil {
 		doc.DevAddr = d.DevAddr.String()
 	}
@@ -137,6 +144,9 @@ func decodeDocument(b []byte) (*Device, byte, error) {
 	}
 	d.MAC, d.RX1Offset, d.RX2DataRate, d.RX2Freq, d.MaxDutyCycle, d.DownlinkChannels = intern(doc.MAC, MACHandsOff), doc.RX1Offset, doc.RX2Rate, doc.RX2Freq, doc.MaxDuty, doc.DownCh
 	d.ADRParam, d.RejoinParam = doc.ADRParam, doc.Rejoin
+	if d.Multicast, d.Repeat = doc.Group, doc.Repeat; doc.Ping != nil {
+		d.PingSlots = *doc.Ping
+	}
 	var errs [8]error
 	d.DevEUI, errs[4] = doc.DevEUI.eui()
 	d.AppEUI, errs[5] = doc.AppEUI.eui()
@@ -192,6 +202,7 @@ func (d *Device) clone() Device {
 	c.RX1Offset, c.RX2DataRate, c.MaxDutyCycle = copied(d.RX1Offset), copied(d.RX2DataRate), copied(d.MaxDutyCycle)
 	c.DownlinkChannels = slices.Clone(d.DownlinkChannels)
 	c.ADRParam, c.RejoinParam = copied(d.ADRParam), copied(d.RejoinParam)
+	c.PingSlots = d.PingSlots.clone()
 	return c
 }
 

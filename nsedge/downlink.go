@@ -22,7 +22,8 @@ type content struct {
 	confirmed bool
 	pending   bool
 	counter   *uint32
-	ifLate    bool // keep it for the next window
+	ifLate    bool        // keep it for the next window
+	again     *repetition // nil: it was not on the air yet
 	came      time.Time
 }
 
@@ -75,6 +76,8 @@ func (e *Edge) send(w *window, c *content) error {
 func (e *Edge) checkCounter(w *window, c *content) error {
 	next := *w.s.downCounter(c.app).next
 	switch {
+	case c.again != nil:
+		return nil
 	case c.counter != nil && *c.counter < next:
 		return refuse(CodeDownlinkCounter, "counter_down", "%d was used already, %d is the next: leave counter_down out, or give a greater one", *c.counter, next)
 	case c.counter != nil && *c.counter == maxCounter, next == maxCounter:
@@ -159,7 +162,9 @@ var errTooLong = errors.New("the payload is too long")
 // schedule composes the frame and gives it to the Air.
 func (e *Edge) schedule(w *window, s *slot, c *content) error {
 	fl := &flight{w: w, slot: s, c: c, phy: c.raw}
-	if w.hasData() {
+	if first := c.again; first != nil { // byte by byte, with the counter that it had
+		fl.phy, fl.counter, fl.frm = first.flight.phy, first.flight.counter, first.flight.frm
+	} else if w.hasData() {
 		if err := e.compose(fl); err != nil {
 			return err
 		}
@@ -170,7 +175,7 @@ func (e *Edge) schedule(w *window, s *slot, c *content) error {
 	w.state = sent
 	w.sentApp = c.app
 	e.arm(w, time.Now().Add(keepClosed))
-	if w.hasData() {
+	if w.hasData() && c.again == nil {
 		e.spend(w.s, c, fl.counter)
 	}
 	e.notice(Info, CodeDownlinkScheduled, e.meta(w.dev, w.s, w.hash, w.up.Gateway), "the downlink is scheduled for "+s.name)

@@ -26,6 +26,15 @@ type Config struct {
 	// GPS is the time since the GPS epoch of a moment on the host clock; false
 	// while the clock is not trusted. nil: never. [HostGPS] trusts it always.
 	GPS func(time.Time) (time.Duration, bool)
+	// Clock ties the counter of the Air to GPS time. nil: no class B.
+	Clock GPSClock
+	// ClassB says when beacons are sent; "" is [ClassBAuto].
+	ClassB ClassBMode
+	// BeaconFreq is where beacons are sent; 0 is the region's channel, or
+	// channels. Class B devices are told.
+	BeaconFreq radio.Hertz
+	// Position is the gateway's, for beacons; nil, or false, while unknown.
+	Position func() (Position, bool)
 	// AntennaGain is taken off the EIRP that the region allows.
 	AntennaGain radio.DB
 	// IgnoreDutyCycle is for a lab behind a cable.
@@ -72,6 +81,7 @@ type Edge struct {
 	ledger   ledger
 	reserved map[*window]struct{} // that have something more important than data to send
 	reserver reserver
+	beacons  beaconing
 	jobCount int
 	bands    map[string]*region.Region // that devices name
 	dwell    region.Dwell              // that devices assume after a reset
@@ -116,6 +126,7 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 		heard: newHeard(), windows: map[PacketHash]*window{}, reserved: map[*window]struct{}{}, flights: map[uint64]*flight{},
 		bands: map[string]*region.Region{}, dwell: plain.Dwell(), dwelling: map[region.Dwell]*region.Region{}, ledger: newLedger(cfg.Region.SubBands()),
 	}
+	e.beacons.Mode = cmp.Or(cfg.ClassB, ClassBAuto)
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -146,10 +157,12 @@ func (e *Edge) Run(ctx context.Context) error {
 		e.token <- struct{}{}
 	}()
 	e.reserver.restart()
+	e.beacons.due = time.Time{}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		timer.Reset(e.timers.wait(time.Now()))
+		now := time.Now()
+		timer.Reset(min(e.timers.wait(now), e.beacons.wait(now)))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -173,6 +186,7 @@ func (e *Edge) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		e.expire(time.Now())
+		e.tickBeacons(time.Now())
 	}
 }
 

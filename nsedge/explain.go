@@ -92,7 +92,7 @@ func (e *Edge) explanation(d *device, now time.Time) Explanation {
 			x.Windows = append(x.Windows, e.windowReason(w, &w.slots[i], now))
 		}
 		x.Summary = summary(x.Windows)
-	case d.classC():
+	case e.anytime(d) || d.spec.Multicast:
 		x.Windows, x.Summary = e.explainRXC(d, now)
 	case w != nil && w.state == sent:
 		x.Summary = "a downlink went out in the windows of the last uplink; the next uplink opens the next ones"

@@ -67,6 +67,7 @@ func (b *bench) abpNode(id byte, change func(*Device)) *node {
 // frame is what an uplink may ask for.
 type frame struct {
 	confirmed, ack, adrAckReq bool
+	classB                    bool
 	port                      *uint8
 	payload, opts             []byte
 	counter                   *uint32
@@ -83,7 +84,7 @@ func (n *node) encode(f frame) []byte {
 		n.up++
 	}
 	m := &lorawan.MACPayload{FHDR: lorawan.FHDR{
-		DevAddr: lorawan.DevAddr(n.addr), FCnt: counter, FCtrl: lorawan.FCtrl{ADR: n.adr, ACK: f.ack, ADRACKReq: f.adrAckReq},
+		DevAddr: lorawan.DevAddr(n.addr), FCnt: counter, FCtrl: lorawan.FCtrl{ADR: n.adr, ACK: f.ack, ADRACKReq: f.adrAckReq, ClassB: f.classB},
 	}}
 	if f.opts != nil {
 		m.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: f.opts}}

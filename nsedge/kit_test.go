@@ -48,8 +48,17 @@ func scenario(t *testing.T, f func(b *bench)) { scenarioWith(t, nil, f) }
 
 func scenarioWith(t *testing.T, change func(*Config), f func(b *bench)) {
 	t.Helper()
+	scenarioOn(t, nil, change, f)
+}
+
+// scenarioOn is scenarioWith; made is given the bench before it starts.
+func scenarioOn(t *testing.T, made func(*bench), change func(*Config), f func(b *bench)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{T: t, air: newAir(), store: newStore()}
+		if made != nil {
+			made(b)
+		}
 		b.start(change)
 		defer func() { b.stop() }()
 		f(b)

@@ -39,6 +39,7 @@ func uplinkMAC() macForms {
 		lorawan.PingSlotInfoReq:     pingSlotInfoReq(),
 		lorawan.PingSlotChannelAns:  pingSlotChannelAns(),
 		lorawan.BeaconFreqAns:       beaconFreqAns(),
+		cidBeaconTiming:             bare("BeaconTimingReq"),
 		lorawan.DeviceModeInd:       deviceMode("DeviceModeInd"),
 	}
 }
@@ -63,6 +64,7 @@ func downlinkMAC() macForms {
 		lorawan.PingSlotInfoAns:     bare("PingSlotInfoAns"),
 		lorawan.PingSlotChannelReq:  pingSlotChannelReq(),
 		lorawan.BeaconFreqReq:       beaconFreqReq(),
+		cidBeaconTiming:             beaconTimingAns(),
 		lorawan.DeviceModeConf:      deviceMode("DeviceModeConf"),
 	}
 }
@@ -135,6 +137,8 @@ func (e *Edge) noteRequests(r *reception, s *session, commands []byte) {
 			r.linkCheck = true
 		case lorawan.DeviceTimeReq:
 			r.deviceTime = true
+		case lorawan.PingSlotInfoReq:
+			r.pingInfo = true
 		case lorawan.RekeyInd:
 			r.confirm = append(r.confirm, s.rekeyAnswer(b))
 		case lorawan.ResetInd:
@@ -191,7 +195,7 @@ func (e *Edge) macDue(w *window, room int) []byte {
 // answersDue are the commands that the device or an AS asked for.
 func (e *Edge) answersDue(w *window, room int) []byte {
 	var out []byte
-	due := [][]byte{e.linkCheckDue(w), e.deviceTimeDue(w), e.devStatusDue(w), e.forceRejoinDue(w)}
+	due := [][]byte{e.linkCheckDue(w), e.deviceTimeDue(w), pingSlotInfoDue(w), e.devStatusDue(w), e.forceRejoinDue(w)}
 	if w.r != nil {
 		due = append(slices.Clip(w.r.confirm), due...)
 	}

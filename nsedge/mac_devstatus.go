@@ -35,6 +35,9 @@ func (e *Edge) answerStatus(a StatusRequest) error {
 	if d.spec.BlockDownlink {
 		return refuse(CodeDownlinkBlocked, "device", "downlinks of device %v are blocked, so it can't be asked: clear block_downlink", a.Device)
 	}
+	if d.spec.Multicast {
+		return refuse(CodeDownlinkNoWindow, "device", "%v is a multicast group: ask its devices", a.Device)
+	}
 	if d.session() == nil {
 		return refuse(CodeDownlinkNoWindow, "device", "device %v has no session yet: ask again when it has joined", a.Device)
 	}

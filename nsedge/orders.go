@@ -27,7 +27,7 @@ type setup struct {
 // the device is heard at all.
 func setups() []setup {
 	return []setup{
-		rxTimingSetup(), rxParamSetup(), txParamSetup(), linkADRSetup(), dutyCycleSetup(), dlChannelSetup(), newChannelSetup(),
+		rxTimingSetup(), rxParamSetup(), txParamSetup(), linkADRSetup(), dutyCycleSetup(), dlChannelSetup(), pingSlotChannelSetup(), beaconFreqSetup(), newChannelSetup(),
 		adrParamSetup(), rejoinParamSetup(),
 	}
 }

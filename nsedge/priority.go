@@ -57,10 +57,13 @@ func (w *window) kept() (s *slot, took time.Duration) {
 	return s, s.mod.Airtime(size)
 }
 
-// yield tells whether a frame has to make room for one that is more
-// important and not sent yet. Nothing that the Air has taken is ever taken back.
+// yield tells whether a frame has to make room for a beacon, or for one that is
+// more important and not sent yet. Nothing that the Air has taken is ever taken back.
 // The error wraps radio.ErrCollision.
 func (e *Edge) yield(w *window, s *slot, took time.Duration) error {
+	if until, taken := e.beaconTaken(s.start, took); taken {
+		return fmt.Errorf("%w: the transmitter is kept for a beacon; it is free at %s", radio.ErrCollision, clockTime(until))
+	}
 	for other := range e.reserved {
 		if other.state >= sent {
 			delete(e.reserved, other)

@@ -75,6 +75,9 @@ func (d *device) specSession() *session {
 	if p.AppSKey != nil {
 		s.setApp(*p.AppSKey)
 	}
+	if p.Multicast {
+		s.settings = p.groupSettings()
+	}
 	return s
 }
 

@@ -12,6 +12,9 @@ import (
 // report deals with the fate of a downlink.
 func (e *Edge) report(r radio.Report) {
 	fl := e.flights[r.ID]
+	if fl == nil && e.beaconReport(&r) {
+		return
+	}
 	if fl == nil {
 		return
 	}
@@ -47,6 +50,7 @@ func (e *Edge) report(r radio.Report) {
 	}
 	e.publish(ev)
 	e.logDownlink(ev)
+	e.repeat(fl)
 	if fl.c.confirmed {
 		w.s.unacked = true
 		w.dev.paceRXC(time.Now())

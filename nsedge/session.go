@@ -257,6 +257,9 @@ func (r *reader) varint() int64 {
 
 // link adds s to the sessions of its address, unlink removes it.
 func (e *Edge) link(s *session) {
+	if s.dev.spec.Multicast { // nobody sends with it
+		return
+	}
 	s.next = e.byAddr[s.addr]
 	e.byAddr[s.addr] = s
 }

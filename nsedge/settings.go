@@ -22,6 +22,7 @@ type settings struct {
 	Masked   bool             `json:"masked,omitempty"` // it has the channels that it should have
 	Extra    []region.Channel `json:"extra,omitempty"`  // of NewChannelReq
 	Down     []movedChannel   `json:"moved,omitempty"`  // of DlChannelReq
+	Ping     *pingSettings    `json:"ping,omitempty"`   // of class B; nil is nothing but what was registered
 
 	// LoRaWAN 1.1 only; nil and "" are unknown, or as after an activation.
 	ADRParam    *ADRParam    `json:"adrp,omitempty"`
@@ -86,7 +87,7 @@ func (e *Edge) regionOf(s *session) *region.Region {
 }
 
 // handsOff tells whether the edge leaves the device's radio alone.
-func (d *Device) handsOff() bool { return d.MAC == MACHandsOff }
+func (d *Device) handsOff() bool { return d.MAC == MACHandsOff || d.Multicast }
 
 // MACHandsOff is a [Device.MAC] that keeps the edge from asking anything of
 // the device by MAC commands, but for a status that an AS wants.

@@ -26,7 +26,7 @@ func (e *Edge) normalise(d *Device) error {
 	if d.Encryption == "" {
 		d.Encryption = KeysAtNS
 	}
-	for _, check := range []func(*Device) error{e.checkIdentity, checkPolicy, checkKeys, e.checkRadio, e.checkMAC, checkLimits} {
+	for _, check := range []func(*Device) error{e.checkIdentity, checkPolicy, checkKeys, e.checkRadio, e.checkMAC, e.checkPings, e.checkMulticast, checkLimits} {
 		if err := check(d); err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ type window struct {
 	waiting *content // was taken, can't go yet
 	holding bool     // until the cut-off; else until its counter is safe
 	held    bool     // in RXC: it was taken, and had to wait
+	pings   bool     // in RXC: the device listens in ping slots
 	sentApp bool     // what was sent came from an AS
 	join    *joining // for joins
 
@@ -47,7 +48,7 @@ const (
 	dataWindow windowKind = iota
 	joinWindow
 	claimWindow  // opened by an AS, for the next uplink
-	classCWindow // opened by an AS, for a device that listens all the time
+	classCWindow // opened by an AS, for a device that listens without an uplink before: class C, or B in ping slots
 )
 
 // hasData tells whether data frames are sent in w.
