@@ -111,10 +111,10 @@ function Send(p: { device: Device }) {
     const plain = payload.replace(/\s/g, "");
     if (asHex && (plain.length % 2 || !isHex(plain, plain.length))) return setError("Pairs of hex digits are wanted.");
     const data = asHex ? Uint8Array.from(plain.match(/../g) ?? [], (b) => parseInt(b, 16)) : new TextEncoder().encode(payload);
-    const since = Date.now() / 1000 - 1;
+    const known = new Set(messages.map((m) => m.meta.packet_id));
     if (!send({ type: "downlink_claim", meta: { device: p.device.dev_eui } })) return setError("There is no live connection to the gateway.");
     setState("asking for a window …");
-    answerNext(p.device.dev_eui, since, data, n, confirmed, setState);
+    answerNext(p.device.dev_eui, known, data, n, confirmed, setState);
   };
   return (
     <Card title="Send a downlink">
@@ -144,20 +144,21 @@ function Send(p: { device: Device }) {
 
 const giveUp = 30_000; // ms for the network server to offer a window
 
-function answerNext(eui: string, since: number, data: Uint8Array, port: number, confirmed: boolean, tell: (s: string) => void) {
+/** Answers the next request for this device, and tells what became of it. */
+function answerNext(eui: string, known: Set<string | undefined>, data: Uint8Array, port: number, confirmed: boolean, tell: (s: string) => void) {
   let hash = "";
-  let from = messages.length;
+  const payload = btoa(String.fromCharCode(...data));
   const until = Date.now() + giveUp;
   const stop = tick.subscribe(() => {
-    const fresh = messages.slice(Math.max(0, Math.min(from, messages.length) - 50));
-    from = messages.length;
-    for (const m of fresh) {
-      if (m.meta.device !== eui || m.meta.history || m.meta.time < since) continue;
+    for (const m of messages) {
+      if (m.meta.device !== eui || m.meta.history || known.has(m.meta.packet_id)) continue;
+      known.add(m.meta.packet_id);
       if (!hash && m.type === "downlink_request") {
         hash = m.meta.packet_hash ?? "";
-        send({ type: "downlink_response", meta: m.meta, params: { port, confirmed, payload: btoa(String.fromCharCode(...data)) } });
+        send({ type: "downlink_response", meta: m.meta, params: { port, confirmed, payload } });
         tell("handed over; it waits for its window");
-      } else if (hash && m.meta.packet_hash === hash && m.type === "downlink") {
+      } else if (hash && m.type === "downlink" && m.params.port === port && m.params.payload === payload) {
+        // It carries the packet_hash of the uplink that it follows.
         tell(`on the air in ${m.params.timing?.window ?? "its window"}, ${m.params.timing?.margin !== undefined ? seconds(m.params.timing.margin) + " to spare" : ""}`);
         return queueMicrotask(stop);
       } else if (m.type === "error" && (!hash || m.meta.packet_hash === hash)) {

@@ -1,0 +1,48 @@
+package blackbox
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+func TestThePageInARealBrowser(t *testing.T) {
+	wanted(t)
+	chromium := os.Getenv("CHROMIUM")
+	if chromium == "" {
+		chromium = "chromium"
+	}
+	if _, err := exec.LookPath(chromium); err != nil {
+		t.Skip("SKIPPED, LOUDLY: no Chromium, so nobody has looked at the page. Debian: apt-get install chromium")
+	}
+	buildPage(t)
+	d := newDaemon(t)
+	if err := d.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const email, password = "anna@example.org", "correct horse battery staple"
+	add := exec.CommandContext(t.Context(), d.bin, "user", "add", "-c", d.config, "--email", email, "--password-stdin")
+	add.Stdin = bytes.NewBufferString(password + "\n")
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("gatewayd user add: %v\n%s", err, out)
+	}
+	play(t, "gui.mjs", map[string]string{"HTTP": "http://" + d.http, "AIR": d.air, "EMAIL": email, "PASSWORD": password},
+		map[string]func(context.Context) error{
+			"restart": func(ctx context.Context) error {
+				if err := d.kill(); err != nil {
+					return err
+				}
+				return d.start(ctx)
+			},
+		})
+}
+
+// buildPage bundles the page, for the next build to embed.
+func buildPage(t *testing.T) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "../../../scripts/gui").CombinedOutput(); err != nil {
+		t.Fatalf("scripts/gui: %v\n%s", err, out)
+	}
+}

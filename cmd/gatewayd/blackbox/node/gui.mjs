@@ -1,0 +1,168 @@
+// The page that gatewayd serves, used as people do: in a browser, with a
+// device in the air that shares no code with gatewayd.
+import assert from 'node:assert/strict'
+import { Air } from './air.mjs'
+import { AppServer } from './as.mjs'
+import { Browser } from './browser.mjs'
+import { Device } from './device.mjs'
+import { ask, finish, step, witness } from './steps.mjs'
+
+const { HTTP, AIR, EMAIL, PASSWORD } = process.env
+const byForm = { dev_eui: '70b3d57ed0060001', app_eui: '70b3d57ed0000001', app_key: '2b7e151628aed2a6abf7158809cf4f3c' }
+const byFile = { dev_eui: '70b3d57ed0060002', app_eui: '70b3d57ed0000001', app_key: '603deb1015ca71be2b73aef0857d7781' }
+const pages = ['live', 'timing', 'devices', 'devices/new', 'devices/import', `devices/${byForm.dev_eui}`,
+  'access/keys', 'access/filters', 'access/connections', 'access/users', 'radio', 'system']
+
+let browser, page, air, device, as
+let since = 0
+witness.mark = () => { since = as?.mark ?? 0 }
+witness.seen = () => [...browser?.complaints ?? [], ...as?.inbox.messages.slice(since).map(m => JSON.stringify(m)) ?? []].join('\n')
+
+const button = name => page.getByRole('button', { name, exact: true })
+const heading = name => page.getByRole('heading', { name, level: 1 })
+
+await step('the page comes in less than 150 KiB and asks who is there', async () => {
+  browser = await Browser.open(HTTP)
+  page = browser.page
+  let bytes = 0
+  const cdp = await browser.context.newCDPSession(page)
+  await cdp.send('Network.enable')
+  cdp.on('Network.loadingFinished', e => { bytes += e.encodedDataLength })
+  await page.goto(HTTP)
+  await page.getByLabel('Password').waitFor()
+  assert.ok(bytes > 10_000 && bytes < 150 * 1024, `${bytes} bytes`)
+  await browser.accessible('the sign-in')
+  return `${(bytes / 1024).toFixed(1)} KiB`
+})
+
+await step('a wrong password is told, the right one opens', async () => {
+  await page.getByLabel('Email').fill(EMAIL)
+  await page.getByLabel('Password').fill('not the password')
+  await button('Sign in').click()
+  await page.getByRole('alert').waitFor()
+  await page.getByLabel('Password').fill(PASSWORD)
+  await button('Sign in').click()
+  await heading('Live air').waitFor()
+  const cookie = (await browser.context.cookies()).find(c => c.name === 'session_token')
+  assert.ok(cookie?.httpOnly, 'the cookie is for HTTP only')
+  assert.equal(cookie.sameSite, 'Strict')
+})
+
+await step('a key that was made in the page opens the Data API', async () => {
+  await browser.goto('access/keys')
+  await page.getByLabel('What is it for?').fill('the black box')
+  await button('Make the key').click()
+  const token = await page.locator('#token').innerText()
+  assert.match(token, /^[0-9a-f]{32}$/)
+  assert.match(await page.locator('#wscat').innerText(), new RegExp(`^npx wscat -c "ws://.*${token}`))
+  as = await AppServer.connect(HTTP, token)
+  await button('Close').click()
+  await page.reload()
+  await page.getByText('the black box').waitFor()
+  assert.ok(!(await page.content()).includes(token), 'the token is shown once')
+})
+
+await step('a form with a wrong DevEUI says so; the right one makes a device that joins', async () => {
+  await browser.goto('devices/new')
+  await page.getByLabel('DevEUI', { exact: false }).first().waitFor()
+  await page.locator('[name=dev_eui]').fill('70b3d5')
+  await page.locator('[name=app_eui]').fill(byForm.app_eui)
+  await page.locator('[name=app_key]').fill(byForm.app_key)
+  await button('Add the device').click()
+  await page.getByText('16 hex digits are wanted, here are 6 characters').waitFor()
+  await page.getByLabel('Text of the QR code').fill(`LW:D0:${byForm.app_eui}:${byForm.dev_eui}:00010001`.toUpperCase())
+  assert.equal(await page.locator('[name=dev_eui]').inputValue(), byForm.dev_eui)
+  await button('Add the device').click()
+  await heading(byForm.dev_eui).waitFor()
+  air = await Air.connect(AIR, 'antenna of the test')
+  device = new Device(air, byForm)
+  device.accept(await (await device.joinRequest()).rx1)
+})
+
+await step('the live view shows its frames, and everything about one', async () => {
+  await browser.goto('live')
+  const x = await device.uplink('from the cellar')
+  const line = page.getByRole('row').filter({ hasText: 'from the cellar' })
+  await line.first().click()
+  const detail = page.getByRole('complementary', { name: 'The frame' })
+  await detail.getByRole('link', { name: byForm.dev_eui }).waitFor()
+  await detail.getByText('0000  66 72 6f 6d 20 74 68 65').waitFor() // the hex dump
+  await detail.getByRole('heading', { name: 'What happened to it' }).waitFor()
+  await x.rx2 // what is claimed now would still go out after this uplink
+})
+
+await step('a downlink by hand is heard by the device', async () => {
+  await browser.goto(`devices/${byForm.dev_eui}`)
+  await page.locator('[name=downlink]').fill('open the window')
+  await button('Send').click()
+  await page.getByText('it waits for its window').waitFor()
+  const x = await device.uplink('now?')
+  const frame = await x.rx1
+  assert.ok(frame, 'nothing in RX1')
+  assert.equal(device.open(frame).text, 'open the window')
+  await page.getByText(/^on the air in RX1/).waitFor()
+})
+
+await step('the timing view has its microsecond and its margin', async () => {
+  await browser.goto('timing')
+  const line = page.getByRole('row').filter({ hasText: 'RX1' }).first()
+  const text = await line.innerText()
+  assert.match(text, /0 µs/, text)
+  assert.match(text, /\d+(\.\d+)? ms/, text)
+})
+
+await step('a file of devices is tried first, then taken, and its device joins', async () => {
+  await browser.goto('devices/import')
+  const csv = `dev_eui,app_eui,activation,app_key\n${byFile.dev_eui},${byFile.app_eui},OTAA,${byFile.app_key}\n`
+  await page.getByLabel('File of devices').setInputFiles({ name: 'devices.csv', mimeType: 'text/csv', buffer: Buffer.from(csv) })
+  await button('Try it (dry run)').click()
+  await page.getByRole('heading', { name: 'What would happen' }).waitFor()
+  await button('Import').click()
+  await page.getByRole('heading', { name: 'What happened' }).waitFor()
+  await page.getByText('1 created').waitFor()
+  const second = new Device(air, byFile)
+  second.accept(await (await second.joinRequest()).rx1)
+})
+
+await step('the page lives on through a restart of the daemon', async () => {
+  await browser.goto('live')
+  await page.getByRole('status').filter({ hasText: 'live' }).waitFor()
+  as.close()
+  await ask('restart')
+  await page.getByRole('status').filter({ hasText: 'live' }).waitFor()
+  air = await Air.connect(AIR, 'antenna of the test')
+  device.air = air
+  await device.uplink('still here')
+  await page.getByRole('row').filter({ hasText: 'still here' }).first().waitFor()
+})
+
+await step('each page: light and dark, nothing serious for axe-core', async () => {
+  for (const scheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' })
+    for (const name of pages) {
+      await browser.goto(name)
+      await page.getByRole('heading', { level: 1 }).waitFor()
+      await page.waitForLoadState('networkidle').catch(() => {})
+      await browser.accessible(`${name}, ${scheme}`)
+      await browser.picture(`${name.replace(byForm.dev_eui, 'one').replaceAll('/', '-')}-${scheme}`)
+    }
+  }
+})
+
+await step('each page fits on a phone', async () => {
+  await page.emulateMedia({ colorScheme: 'light' })
+  await page.setViewportSize({ width: 390, height: 844 })
+  for (const name of pages) {
+    await browser.goto(name)
+    await page.getByRole('heading', { level: 1 }).waitFor()
+    await browser.fits(name)
+    await browser.picture(`${name.replace(byForm.dev_eui, 'one').replaceAll('/', '-')}-phone`)
+  }
+})
+
+await step('the browser had nothing to complain about', async () => {
+  assert.deepEqual(browser.complaints, [])
+  await browser.close()
+})
+
+finish()
