@@ -135,7 +135,7 @@ func (c *Concentrator) schedule(ctx context.Context, d radio.Downlink) error {
 // the transmitter's own delay, the bus and the host need. It follows the
 // measured cost of the bus.
 func (c *Concentrator) Lead(d radio.Downlink) time.Duration {
-	return c.cfg.lead(c.bus, d.Mod, len(d.Payload)) + c.cfg.listenLead(c.bus, d)
+	return c.cfg.lead(c.bus, d.Mod, len(d.Payload)) + c.cfg.listenLead(c.bus, d) + c.cfg.replaceCost(c.bus, d)
 }
 
 // begin registers the session of a run.

@@ -69,13 +69,25 @@ func (s *session) admit(t *transmission) error {
 		return fmt.Errorf("%w: %v before its start at %d, %v is needed", radio.ErrTooLate, left.Round(time.Microsecond), t.d.At, lead.Round(time.Microsecond))
 	case left > horizon:
 		return fmt.Errorf("%w: %v before its start, at most %v", radio.ErrTooEarly, left.Round(time.Millisecond), horizon)
-	case len(s.tx.queue) >= txQueue:
+	case len(s.tx.queue) >= txQueue && t.d.Replaces == 0:
 		return fmt.Errorf("%w: %w: %d transmissions wait", radio.ErrCollision, ErrQueueFull, len(s.tx.queue))
 	}
+	old, err := s.replaced(t, now)
+	if err != nil {
+		return err
+	}
 	for _, o := range s.tx.all() {
+		if o == old {
+			continue
+		}
 		if t.conflict(o, lead, s.c.Lead(o.d)) || o == s.tx.active && t.at < o.at {
 			return fmt.Errorf("%w: downlink %d holds the transmitter from %d to %d, this one wants %d to %d",
 				radio.ErrCollision, o.d.ID, o.at.instant(), o.end.instant(), t.at.instant(), t.end.instant())
+		}
+	}
+	if old != nil {
+		if err := s.withdraw(old); err != nil {
+			return err
 		}
 	}
 	t.d.Payload = slices.Clone(t.d.Payload)
@@ -264,6 +276,7 @@ func (s *session) fail(t *transmission, err error) {
 		s.c.stats.tooLate.Add(1)
 	case errors.Is(err, radio.ErrChannelBusy):
 		s.c.stats.busy.Add(1)
+	case errors.Is(err, radio.ErrCancelled): // as its owner wished
 	default:
 		s.c.stats.txFailed.Add(1)
 	}

@@ -18,7 +18,9 @@ type Air interface {
 	Reports() <-chan radio.Report
 	// Schedule plans a transmission. The error is nil or wraps one of
 	// radio.ErrTooLate, ErrTooEarly, ErrCollision, ErrPower, ErrFrequency,
-	// ErrDutyCycle, ErrFrame, ErrStopped; then no Report follows.
+	// ErrDutyCycle, ErrFrame, ErrStopped; then no Report follows. An Air that
+	// can't withdraw what it has taken refuses a Downlink that Replaces another
+	// with ErrTooLate.
 	Schedule(context.Context, radio.Downlink) error
 	// Lead is how long before its start a downlink must be scheduled.
 	Lead(radio.Downlink) time.Duration

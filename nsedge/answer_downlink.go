@@ -26,9 +26,9 @@ func (e *Edge) answerDownlink(a DownlinkResponse) error {
 		e.keep(w, c)
 	case w.kind == joinWindow:
 		return refuse(CodeDownlinkUnknown, "packet_hash", "it belongs to a join_request: answer that with a join_response")
-	case w.waiting != nil:
+	case w.waiting != nil && !w.waiting.standby:
 		return refuse(CodeDownlinkAnswered, "", "another answer to this downlink_request was taken already")
-	case w.state >= sent:
+	case !e.answerable(w):
 		if err := e.afterwards(w, c); err != nil {
 			return err
 		}
@@ -51,8 +51,13 @@ func (e *Edge) answerDownlink(a DownlinkResponse) error {
 // sendAnswer sends c in an open window; one that comes too late is kept if
 // its AS wants that.
 func (e *Edge) sendAnswer(w *window, c *content) error {
+	kept, old, d := w.waiting, e.standby(w), w.dev
+	w.waiting = nil
 	err := e.send(w, c)
-	if d := w.dev; err == nil && d.queued != nil {
+	if err != nil {
+		w.waiting, w.refused = kept, true
+	}
+	if err == nil && (d.queued != nil || kept != nil && kept.app || old != nil && old.c.app) {
 		d.queued = nil
 		e.notice(Warning, CodeDownlinkReplaced, e.meta(d, w.s, w.hash, w.up.Gateway), "an answer that was kept for this window is dropped: a newer one replaces it")
 	}
@@ -96,7 +101,7 @@ func (e *Edge) findWindow(hash PacketHash, eui radio.EUI64) (*window, error) {
 	}
 	var open *window
 	for _, w := range e.windows {
-		if w.dev != d || w.state >= sent || w.kind == joinWindow {
+		if w.dev != d || !e.answerable(w) || w.kind == joinWindow {
 			continue
 		}
 		if open != nil {

@@ -42,6 +42,7 @@ type world struct {
 	delivered map[string]time.Time      // frame to time, of lives that could remember it
 	lately    map[string]time.Time      // of the present life
 	used      map[string]int            // downlink counter of a session to life
+	useOf     map[uint64]string         // the counter of a downlink, by its ID
 	onAir     []radio.Downlink          // in the present step
 	faults    []string                  // found by callbacks
 	sent      []replayable              // what devices sent
@@ -75,7 +76,7 @@ const crashNodes = 4
 func newWorld(b *bench, root string, seed uint64) *world {
 	w := &world{
 		bench: b, rng: rand.New(rand.NewPCG(seed, 2)), root: root,
-		delivered: map[string]time.Time{}, used: map[string]int{}, sessions: map[DevAddr][]sessionSeen{},
+		delivered: map[string]time.Time{}, used: map[string]int{}, useOf: map[uint64]string{}, sessions: map[DevAddr][]sessionSeen{},
 	}
 	for i := range crashNodes {
 		n := &survivor{node: newNode(b, byte(i+1)), joinNonces: map[uint32]bool{}}
@@ -116,6 +117,10 @@ func (a mortalAir) Schedule(ctx context.Context, d radio.Downlink) error {
 func (w *world) scheduled(d radio.Downlink) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if d.Replaces != 0 { // that one never was on the air
+		w.onAir = slices.DeleteFunc(w.onAir, func(o radio.Downlink) bool { return o.ID == d.Replaces })
+		delete(w.used, w.useOf[d.Replaces])
+	}
 	w.onAir = append(w.onAir, d)
 	var p lorawan.PHYPayload
 	if err := p.UnmarshalBinary(slices.Clone(d.Payload)); err != nil {
@@ -135,6 +140,7 @@ func (w *world) scheduled(d radio.Downlink) {
 			w.faults = append(w.faults, fmt.Sprintf("%s was used in life %d and again in life %d", use, life, w.life))
 		}
 		w.used[use] = w.life
+		w.useOf[d.ID] = use
 		return
 	}
 	w.faults = append(w.faults, fmt.Sprintf("a frame to %v of no known session", m.FHDR.DevAddr))

@@ -11,7 +11,7 @@
 //	frame up    edge.go Run → uplink.go receive → dedup.go copies and ghosts
 //	            → data.go session, counter, event → mac*.go → window.go open
 //	answer      edge.go Answer → answer_*.go → downlink.go send, compose, launch
-//	cut-off     window.go tick → downlink.go send (ACK, MAC commands, kept answers)
+//	cut-off     window.go tick → standby.go (ACK, MAC commands, kept answers) → downlink.go send
 //	class B, C  answer_claim.go → classc.go → pingslot.go (B) → downlink.go schedule
 //	groups      multicast.go: devices that nobody sends as, repetitions
 //	beacons     edge.go Run → beacon.go, what time is worth → gpsclock.go

@@ -1,7 +1,6 @@
 package nsedge
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"time"
@@ -23,6 +22,7 @@ type content struct {
 	pending   bool
 	counter   *uint32
 	ifLate    bool        // keep it for the next window
+	standby   bool        // gives way to an answer
 	again     *repetition // nil: it was not on the air yet
 	came      time.Time
 }
@@ -40,6 +40,7 @@ type flight struct {
 	mac      []byte
 	airtime  entry
 	schedule time.Time
+	replaced bool // perhaps: the Air did not say in time
 }
 
 // send transmits c in the first slot of w that will do. nil means that it was
@@ -74,7 +75,7 @@ func (e *Edge) send(w *window, c *content) error {
 
 // checkCounter refuses a counter that was used.
 func (e *Edge) checkCounter(w *window, c *content) error {
-	next := *w.s.downCounter(c.app).next
+	next := e.nextDown(w, c.app)
 	switch {
 	case c.again != nil:
 		return nil
@@ -88,16 +89,9 @@ func (e *Edge) checkCounter(w *window, c *content) error {
 	return nil
 }
 
-func (c *content) counterIn(s *session) uint32 {
-	if c.counter != nil {
-		return *c.counter
-	}
-	return *s.downCounter(c.app).next
-}
-
 // waitsForCounter keeps c back if its counter is not reserved on disk yet.
 func (e *Edge) waitsForCounter(w *window, c *content) bool {
-	n := c.counterIn(w.s)
+	n := e.counterOf(w, c)
 	if n < *w.s.downCounter(c.app).safe {
 		return false
 	}
@@ -187,23 +181,22 @@ func (e *Edge) launch(fl *flight) error {
 	if e.running == nil {
 		return radio.ErrStopped
 	}
-	s := fl.slot
+	s, old := fl.slot, e.standby(fl.w)
+	if old != nil {
+		e.ledger.cancel(old.airtime)
+	}
 	airtime, err := e.ledger.check(s, s.mod.Airtime(len(fl.phy)), e.cfg.IgnoreDutyCycle)
+	if err == nil {
+		err = e.yield(fl.w, s, s.mod.Airtime(len(fl.phy)))
+	}
+	if err == nil {
+		e.lastID++
+		err = e.handOver(radio.Downlink{ID: e.lastID, Payload: fl.phy, At: s.at, Freq: s.freq, Mod: s.mod, Power: s.power}, old)
+	}
 	if err != nil {
-		return err
-	}
-	if err := e.yield(fl.w, s, s.mod.Airtime(len(fl.phy))); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(e.running, scheduleWait)
-	defer cancel()
-	e.lastID++
-	err = e.air.Schedule(ctx, radio.Downlink{ID: e.lastID, Payload: fl.phy, At: s.at, Freq: s.freq, Mod: s.mod, Power: s.power})
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		// It may have been taken: the frame counts as sent, a report may tell.
-		e.log.Warn("the air did not answer in time", "device", fl.w.dev.spec.DevEUI, "window", s.name)
-	case err != nil:
+		if old != nil {
+			e.ledger.add(old.airtime)
+		}
 		return err
 	}
 	fl.w.flight = e.lastID
@@ -236,7 +229,7 @@ func (e *Edge) spend(s *session, c *content, counter uint32) {
 // compose builds a data downlink (LoRaWAN 1.0.4 §4).
 func (e *Edge) compose(fl *flight) error {
 	w, c := fl.w, fl.c
-	fl.counter = c.counterIn(w.s)
+	fl.counter = e.counterOf(w, c)
 	room := fl.slot.size - c.size()
 	if c.app {
 		room = min(room, maxFOpts)

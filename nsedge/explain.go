@@ -87,7 +87,7 @@ func (e *Edge) explanation(d *device, now time.Time) Explanation {
 	switch {
 	case d.spec.BlockDownlink:
 		x.Summary = "downlinks of the device are blocked: clear block_downlink"
-	case w != nil && w.state < sent:
+	case w != nil && e.answerable(w):
 		for i := range w.slots {
 			x.Windows = append(x.Windows, e.windowReason(w, &w.slots[i], now))
 		}

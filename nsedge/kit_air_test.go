@@ -19,13 +19,14 @@ type fakeAir struct {
 	zero    time.Time
 
 	mu     sync.Mutex
+	timers map[uint64]*time.Timer // of the reports to come
 	sent   []radio.Downlink
 	refuse func(radio.Downlink) error // by Schedule
 	fail   func(radio.Downlink) error // by Report
 }
 
 func newAir() *fakeAir {
-	return &fakeAir{up: make(chan radio.Uplink, 64), reports: make(chan radio.Report, 64), zero: time.Now().Add(-time.Hour)}
+	return &fakeAir{up: make(chan radio.Uplink, 64), reports: make(chan radio.Report, 64), timers: map[uint64]*time.Timer{}, zero: time.Now().Add(-time.Hour)}
 }
 
 func (a *fakeAir) Uplinks() <-chan radio.Uplink      { return a.up }
@@ -55,6 +56,11 @@ func (a *fakeAir) Schedule(_ context.Context, d radio.Downlink) error {
 			return err
 		}
 	}
+	if d.Replaces != 0 {
+		if err := a.withdraw(d.Replaces); err != nil {
+			return err
+		}
+	}
 	r := radio.Report{ID: d.ID, Planned: d.At}
 	if a.fail != nil {
 		r.Err = a.fail(d)
@@ -66,7 +72,19 @@ func (a *fakeAir) Schedule(_ context.Context, d radio.Downlink) error {
 		a.sent = append(a.sent, d)
 		r.Armed, r.Started, r.Ended, r.Power = d.At-4000, d.At, a.instant(when), d.Power
 	}
-	time.AfterFunc(time.Until(when), func() { a.reports <- r })
+	a.timers[d.ID] = time.AfterFunc(time.Until(when), func() { a.reports <- r })
+	return nil
+}
+
+// withdraw takes back a frame until its lead.
+func (a *fakeAir) withdraw(id uint64) error {
+	i := slices.IndexFunc(a.sent, func(d radio.Downlink) bool { return d.ID == id })
+	if i < 0 || time.Until(a.moment(a.sent[i].At)) < lead {
+		return fmt.Errorf("%w: %d can't be withdrawn", radio.ErrTooLate, id)
+	}
+	a.timers[id].Stop()
+	a.reports <- radio.Report{ID: id, Planned: a.sent[i].At, Err: radio.ErrCancelled}
+	a.sent = slices.Delete(a.sent, i, i+1)
 	return nil
 }
 

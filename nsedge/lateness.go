@@ -16,7 +16,7 @@ func (e *Edge) refuseLate(w *window, c *content) *Refusal {
 	bare := w.state >= sent && !w.sentApp
 	r := &Refusal{Code: CodeDownlinkLate}
 	switch {
-	case bare && c.came.Before(last.cutoff):
+	case bare && c.came.Before(last.cutoff) && c.came.After(rx1.cutoff):
 		last = rx1
 		r.Message = fmt.Sprintf("the answer came %v after the deadline of RX1, when the ACK or MAC commands that were due had to go out; the application was late. Set queue_if_late to keep such answers",
 			rounded(c.came.Sub(rx1.cutoff)))

@@ -54,7 +54,7 @@ func (a *antenna) Reports() <-chan radio.Report      { return a.reports }
 func (a *antenna) Lead(radio.Downlink) time.Duration { return 3 * time.Millisecond }
 
 func (a *antenna) Schedule(_ context.Context, d radio.Downlink) error {
-	if d.At.Sub(a.m.Now()) < 3*time.Millisecond {
+	if d.At.Sub(a.m.Now()) < 3*time.Millisecond || d.Replaces != 0 { // a Station keeps what it has
 		return radio.ErrTooLate
 	}
 	tx, err := a.station.Transmit(air.Frame{Payload: d.Payload, Freq: d.Freq, Mod: d.Mod}, d.At, d.Power)

@@ -26,6 +26,12 @@ func (e *Edge) report(r radio.Report) {
 	if r.Armed == 0 {
 		timing.Margin = 0
 	}
+	if fl.c.standby {
+		defer e.stoodBy(fl, r.Err != nil)
+	}
+	if r.Err != nil && fl.replaced {
+		return
+	}
 	if r.Err != nil {
 		e.reportFailure(fl, &r, timing)
 		return

@@ -131,7 +131,7 @@ func (e *Edge) settingsSaved(s *session, covered []*order, err error) {
 	if s.dev.traffic == nil || s.dev.win == nil || e.running == nil {
 		return
 	}
-	if w := s.dev.win; w.s == s && w.waiting != nil && !w.holding && w.state < sent {
+	if w := s.dev.win; w.s == s && w.waiting != nil && !w.holding && e.answerable(w) {
 		e.flush(w)
 	}
 }

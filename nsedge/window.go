@@ -10,8 +10,9 @@ import (
 )
 
 // window is what the edge may send after one uplink: one downlink in one of
-// two slots. It opens with the uplink; at RX1's cut-off a frame goes out that
-// the device must have (ACK, MAC commands), at RX2's the window closes.
+// two slots. It opens with the uplink; shortly before RX1's cut-off a frame
+// that the device must have (ACK, MAC commands) begins to stand by (standby.go),
+// at RX2's the window closes.
 type window struct {
 	hash  PacketHash
 	kind  windowKind
@@ -36,6 +37,7 @@ type window struct {
 	held    bool     // in RXC: it was taken, and had to wait
 	pings   bool     // in RXC: the device listens in ping slots
 	sentApp bool     // what was sent came from an AS
+	refused bool     // an AS answered, and no slot would do
 	join    *joining // for joins
 
 	due   time.Time // of the next timer
@@ -181,7 +183,7 @@ func (e *Edge) open(r *reception, f *dataUp, s *session, counter uint32) {
 	r.win, d.win = w, w
 	e.windows[w.hash] = w
 	e.reserve(w)
-	e.arm(w, w.slots[0].cutoff)
+	e.arm(w, w.firstTick())
 	if d.queued != nil && !e.fitsQueued(w) {
 		d.queued = nil
 	}
@@ -214,7 +216,7 @@ func (w *window) hearAgain(e *Edge, u *radio.Uplink) {
 	w.up, w.dr = *u, dr
 	e.plan(w)
 	if w.waiting == nil {
-		e.arm(w, w.slots[0].cutoff)
+		e.arm(w, w.firstTick())
 	}
 }
 
@@ -260,11 +262,12 @@ func (e *Edge) tick(w *window, now time.Time) {
 	}
 	switch w.state {
 	case beforeRX1:
-		if now.Before(w.slots[0].cutoff) { // a join-accept waited for better copies
+		if now.Before(w.slots[0].cutoff) {
 			e.arm(w, w.slots[0].cutoff)
-			if w.waiting != nil {
+			if w.kind == joinWindow && w.waiting != nil { // it waited for better copies
 				e.flush(w)
 			}
+			e.standBy(w)
 			return
 		}
 		w.state = beforeRX2
@@ -321,7 +324,7 @@ func (e *Edge) giveUp(w *window) {
 		e.joinExpired(w)
 	case w.must || len(e.answersDue(w, maxFOpts)) > 0:
 		e.notice(Error, CodeDownlinkFailed, m, "the frame that the device wants (ACK or MAC commands) could be sent neither in RX1 nor in RX2; it will ask again")
-	default:
+	case !w.refused:
 		e.notice(Warning, CodeDownlinkNoAnswer, m, "no application answered the downlink_request in time")
 	}
 	e.closeWindow(w)

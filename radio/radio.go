@@ -113,6 +113,12 @@ type Downlink struct {
 	// Immediate asks for the first instant that is possible, in place of At;
 	// the Report says which it was.
 	Immediate bool
+
+	// Replaces is the ID of a Downlink whose place this one takes; 0 is none.
+	// The other is withdrawn, before any of it was on the air, if this one is
+	// accepted, and stays if it is refused. One that can't be withdrawn any more
+	// makes this one refused with ErrTooLate.
+	Replaces uint64
 }
 
 // Report is the fate of one Downlink, with its timing proof. Err is nil if

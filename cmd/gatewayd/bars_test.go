@@ -181,9 +181,29 @@ func TestTenThousandDownlinksStartOnTheirMicrosecond(t *testing.T) {
 	manyDownlinks(t, n)
 }
 
+// Where an acknowledgement stands by, the answer takes its place as late.
+func TestAnswerToAConfirmedUplinkIsTakenUntilShortlyBeforeTheTransmission(t *testing.T) {
+	for _, c := range []struct {
+		hz           int
+		before       time.Duration
+		window, code string
+	}{
+		{8_000_000, 50 * time.Millisecond, "RX1", ""},
+		{8_000_000, 6 * time.Millisecond, "RX1", ""},
+		{2_000_000, 15 * time.Millisecond, "RX1", ""},
+		{8_000_000, 0, "", nsedge.CodeDownlinkLate}, // the acknowledgement goes out
+	} {
+		t.Run(fmt.Sprintf("%v before at %d MHz", c.before, c.hz/1e6), func(t *testing.T) {
+			if window, code := late(t, c.hz, c.before, true); window != c.window || code != c.code {
+				t.Errorf("heard in %q with error %q, want %q and %q", window, code, c.window, c.code)
+			}
+		})
+	}
+}
+
 // late has an AS answer so long before the planned transmission and tells in
 // which window the device heard it, "" for none, and what error came.
-func late(t *testing.T, hz int, before time.Duration) (window, code string) {
+func late(t *testing.T, hz int, before time.Duration, confirmed bool) (window, code string) {
 	inBubble(t, setup{spiHz: hz, lab: true}, func(w *world) {
 		app := w.connect("&types=downlink_request,error,warning", func(a *as, m asMessage) {
 			if m.Type == "downlink_request" {
@@ -194,9 +214,9 @@ func late(t *testing.T, hz int, before time.Duration) (window, code string) {
 		defer app.close()
 		dev := w.device(1, true, nil)
 		defer dev.Close()
-		r, err := dev.Send(w.ctx, 1, []byte("x"), false)
+		r, err := dev.Send(w.ctx, 1, []byte("x"), confirmed)
 		w.must(err)
-		if r.Downlink != nil {
+		if r.Downlink != nil && len(r.Downlink.Payload) > 0 {
 			window = r.Downlink.Window
 			if r.Downlink.Offset != 0 {
 				t.Errorf("%v off", r.Downlink.Offset)
@@ -227,7 +247,7 @@ func TestAnswerIsTakenUntilShortlyBeforeTheTransmission(t *testing.T) {
 		{8_000_000, -2000 * time.Millisecond, "", nsedge.CodeDownlinkLate},
 	} {
 		t.Run(fmt.Sprintf("%v before at %d MHz", c.before, c.hz/1e6), func(t *testing.T) {
-			window, code := late(t, c.hz, c.before)
+			window, code := late(t, c.hz, c.before, false)
 			if window != c.window || code != c.code {
 				t.Errorf("heard in %q with error %q, want %q and %q", window, code, c.window, c.code)
 			}

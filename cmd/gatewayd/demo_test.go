@@ -53,6 +53,25 @@ func TestDemoTellsTheStory(t *testing.T) {
 	}
 }
 
+// Ctrl-C may come between a downlink's schedule and its start.
+func TestADownlinkThatTheEndOvertakesIsNoError(t *testing.T) {
+	story := demoFor(t, demoOptions{last: 8 * time.Second, devices: 3}) // sensor-1's RX1 is at 8.7 s
+	if !strings.Contains(story, ", 0 errors\n") {
+		t.Error(story)
+	}
+	var out bytes.Buffer
+	s, over := newStory(&out, false), make(chan struct{})
+	s.over = over
+	failed := &nsedge.Notice{Level: nsedge.Error, Code: nsedge.CodeDownlinkFailed, Message: "transmitter stopped"}
+	s.Publish(failed)
+	close(over)
+	s.Publish(failed)
+	s.Summary()
+	if text := out.String(); strings.Count(text, " error ") != 1 || strings.Count(text, " stopped ") != 1 || !strings.Contains(text, ", 1 error\n") {
+		t.Error(text)
+	}
+}
+
 func TestDemoAsJSONIsOneObjectPerLine(t *testing.T) {
 	story := demoFor(t, demoOptions{last: 30 * time.Second, devices: 2, json: true})
 	events := map[string]int{}

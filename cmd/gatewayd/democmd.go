@@ -137,6 +137,7 @@ func tellDemo(ctx context.Context, cfg config.Config, p parts, tale *story, o de
 		ctx, cancel = context.WithTimeout(ctx, o.last)
 		defer cancel()
 	}
+	tale.over = ctx.Done()
 	tale.note("start", "the driver starts the simulated SX1302 over SPI")
 	if err := d.Run(ctx); err != nil {
 		return err

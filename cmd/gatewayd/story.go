@@ -23,6 +23,7 @@ type story struct {
 	color bool
 	json  bool
 	names map[string]string // DevEUI -> what people call it
+	over  <-chan struct{}   // closed when the story is to end; nil: never
 
 	mu    sync.Mutex
 	out   io.Writer
@@ -132,6 +133,8 @@ func (s *story) notice(l *line, e *nsedge.Notice) bool {
 	case e.Code == nsedge.CodeDownlinkReceived:
 		s.answer(l)
 		return true
+	case e.Level == nsedge.Error && s.ending():
+		l.Event, l.tone = "stopped", faint // the end overtook it: nobody's fault
 	case e.Level == nsedge.Error:
 		s.count(func(t *tally) { t.Failed++ })
 		l.Event, l.tone = "error", red
@@ -141,6 +144,15 @@ func (s *story) notice(l *line, e *nsedge.Notice) bool {
 		return false
 	}
 	return true
+}
+
+func (s *story) ending() bool {
+	select {
+	case <-s.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // joinAccept is the MType of a join-accept.
