@@ -151,17 +151,9 @@ func decodeJoinResponse(meta, params fields) (nsedge.Answer, error) {
 	if r.PacketHash, r.Device, err = address(meta); err != nil {
 		return nil, err
 	}
-	key, err := params.secret("nwkskey")
-	if err != nil {
+	if err := decodeKeys11(&r, params); err != nil {
 		return nil, err
 	}
-	if key == nil {
-		if params.given("fnwksintkey") {
-			return nil, badField("params.fnwksintkey", "joins of LoRaWAN 1.1 aren't served; give nwkskey (32 hex digits) of a LoRaWAN 1.0 session")
-		}
-		return nil, missingField("params.nwkskey", "32 hex digits are wanted")
-	}
-	copy(r.NwkSKey[:], key)
 	if r.Accept, err = params.base64("accept_payload"); err != nil {
 		return nil, err
 	}

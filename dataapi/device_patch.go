@@ -14,14 +14,12 @@ import (
 
 // patchDevice sets what the client gave; nested objects are merged. Clients
 // send numbers and booleans as text too. Fields that are read-only, unknown or
-// null are left alone, save that null clears adr.datarate, adr.tx_power and
-// geolocation.
+// null are left alone, save that null clears adr.datarate, adr.tx_power,
+// geolocation, adr_ack and rejoin.
 func patchDevice(d *nsedge.Device, body fields) error {
 	for _, name := range sortedKeys(body.m) {
 		if !body.given(name) {
-			if name == "geolocation" {
-				d.Geolocation = nil
-			}
+			clearField(d, name)
 			continue
 		}
 		if err := setDeviceField(d, body, name); err != nil {
@@ -29,6 +27,18 @@ func patchDevice(d *nsedge.Device, body fields) error {
 		}
 	}
 	return nil
+}
+
+// clearField is what null means.
+func clearField(d *nsedge.Device, name string) {
+	switch name {
+	case "geolocation":
+		d.Geolocation = nil
+	case "adr_ack":
+		d.ADRParam = nil
+	case "rejoin":
+		d.RejoinParam = nil
+	}
 }
 
 func setDeviceField(d *nsedge.Device, body fields, name string) (err error) {
@@ -68,7 +78,7 @@ func setDeviceField(d *nsedge.Device, body fields, name string) (err error) {
 	case "policy":
 		err = setWord(&d.Policy, body, name, nsedge.PolicyStrict, nsedge.PolicyRelaxed, nsedge.PolicyLab)
 	case "lorawan_version":
-		err = setWord(&d.Version, body, name, "1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4")
+		err = setWord(&d.Version, body, name, "1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1", "1.1.0", "1.1.1")
 	case "mac":
 		err = setMAC(d, body, name)
 	case "block_uplink":
@@ -77,6 +87,8 @@ func setDeviceField(d *nsedge.Device, body fields, name string) (err error) {
 		err = setBool(&d.BlockDownlink, body, name)
 	case "adr", "rx1", "rx2", "geolocation":
 		err = setDeviceObject(d, body, name)
+	case "fnwksintkey", "snwksintkey", "nwksenckey", "counter_down_app", "adr_ack", "rejoin":
+		err = setField11(d, body, name)
 	default:
 		err = setRadioField(d, body, name)
 	}

@@ -31,7 +31,7 @@ type deviceView struct {
 	CounterDown   uint32 `json:"counter_down"`
 	StrictCounter bool   `json:"strict_counter"`
 	Policy        string `json:"policy"`          // strict, relaxed, lab
-	Version       string `json:"lorawan_version"` // 1.0.0 to 1.0.4
+	Version       string `json:"lorawan_version"` // 1.0.0 to 1.0.4, 1.1
 	MAC           string `json:"mac"`             // auto, hands-off
 
 	ADR           adrView       `json:"adr"`
@@ -45,6 +45,7 @@ type deviceView struct {
 	LastJoin     *int64 `json:"last_join"`
 
 	radioView
+	view11
 }
 
 type adrView struct {
@@ -84,7 +85,7 @@ func viewDevice(d *nsedge.Device, org string, secrets bool) deviceView {
 		RX2:         rx2View{d.RX2Force, d.RX2DataRate, uint32(d.RX2Freq)},
 		BlockUplink: d.BlockUplink, BlockDownlink: d.BlockDownlink,
 		LastActivity: unixOrNull(d.LastActivity), LastJoin: unixOrNull(d.LastJoin),
-		radioView: viewRadio(d),
+		radioView: viewRadio(d), view11: view11Of(d, secrets),
 	}
 	if v.Tags == nil {
 		v.Tags = []string{}

@@ -237,6 +237,7 @@ func TestAnABPDeviceNeedsNoActivation(t *testing.T) {
 
 func FuzzDevicePatch(f *testing.F) {
 	f.Add(`{"dev_eui":"0102030405060708","adr":{"datarate":"3"},"tags":["a"],"geolocation":{"lat":1}}`)
+	f.Add(`{"adr_ack":{"limit_exp":"3"},"rejoin":{"time_n":4},"snwksintkey":"000102030405060708090a0b0c0d0e0f","nwksenckey":"000102030405060708090a0b0c0d0e0f","counter_down_app":3,"lorawan_version":"1.1"}`)
 	f.Add(`{"counters_size":"2","block_uplink":"1","app_key":"000102030405060708090a0b0c0d0e0f"}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		var m map[string]json.RawMessage

@@ -224,7 +224,7 @@ func (f fields) withoutSession(drop bool) fields {
 	out := fields{path: f.path, m: make(map[string]json.RawMessage, len(f.m))}
 	for name, v := range f.m {
 		switch name {
-		case "dev_addr", "nwkskey", "appskey", "counter_up", "counter_down":
+		case "dev_addr", "nwkskey", "fnwksintkey", "snwksintkey", "nwksenckey", "appskey", "counter_up", "counter_down", "counter_down_app":
 		default:
 			out.m[name] = v
 		}

@@ -49,8 +49,13 @@ type DownlinkResponse struct {
 type JoinResponse struct {
 	PacketHash PacketHash
 	Device     radio.EUI64
-	NwkSKey    [16]byte
-	Accept     []byte // encrypted join-accept without MHDR, 16 or 32 bytes
+	NwkSKey    [16]byte // FNwkSIntKey in LoRaWAN 1.1
+	Accept     []byte   // encrypted join-accept without MHDR, 16 or 32 bytes
+
+	OptNeg      bool // the session is one of LoRaWAN 1.1, and so is the join-accept
+	SNwkSIntKey [16]byte
+	NwkSEncKey  [16]byte
+	JoinEUI     radio.EUI64 // if given, it must be the device's
 }
 
 // StatusRequest asks a device for its status.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/brocaar/lorawan"
+
+	"gatewayd/radio"
 )
 
 // askAS lets the AS, which holds the AppKey, make the join-accept.
@@ -39,6 +41,10 @@ func (e *Edge) answerJoin(a JoinResponse) error {
 	switch {
 	case len(a.Accept) != 16 && len(a.Accept) != 32:
 		return refuse(CodeJoinResponseInvalid, "accept_payload", "%d bytes: the encrypted join-accept without its MHDR has 16, or 32 with a CFList", len(a.Accept))
+	case a.OptNeg && w.dev.spec.Version != version11:
+		return refuse(CodeJoinResponseInvalid, "opt_neg", "the device is registered with LoRaWAN %s: set its lorawan_version to 1.1, or answer with nwkskey", w.dev.spec.Version)
+	case a.JoinEUI != radio.EUI64{} && a.JoinEUI != w.join.joinEUI:
+		return refuse(CodeJoinResponseInvalid, "join_eui", "%v, the device's is %v", a.JoinEUI, w.join.joinEUI)
 	case w.join.answered:
 		return refuse(CodeJoinResponseUnknown, "packet_hash", "the join_request was answered already")
 	case w.state >= sent:
@@ -49,12 +55,21 @@ func (e *Edge) answerJoin(a JoinResponse) error {
 	}
 	w.join.inUse = w.dev.active.joinedRecord()
 	phy := append([]byte{byte(lorawan.JoinAccept) << 5}, a.Accept...)
-	if !e.background(func(context.Context) func() { return e.recordAnswered(w, a.NwkSKey, phy) }) {
+	if !e.background(func(context.Context) func() { return e.recordAnswered(w, a.keys(), phy) }) {
 		return refuse(CodeServer, "", "%d joins are worked on already: try again", backgroundJobs)
 	}
 	w.join.answered = true
 	e.notice(Info, CodeJoinResponse, e.meta(w.dev, nil, w.hash, w.up.Gateway), "the join response was received")
 	return nil
+}
+
+// keys are the session's; the AS keeps the AppSKey.
+func (a *JoinResponse) keys() keys {
+	k := keys10(a.NwkSKey)
+	if a.OptNeg {
+		k.sIntKey, k.encKey, k.v11 = a.SNwkSIntKey, a.NwkSEncKey, true
+	}
+	return k
 }
 
 func (e *Edge) findJoin(a *JoinResponse) (*window, error) {
@@ -75,7 +90,7 @@ func (e *Edge) findJoin(a *JoinResponse) (*window, error) {
 }
 
 // recordAnswered records the session of an answered join and sends the accept.
-func (e *Edge) recordAnswered(w *window, nwkSKey Key, phy []byte) func() {
+func (e *Edge) recordAnswered(w *window, k keys, phy []byte) func() {
 	e.docs.Lock()
 	defer e.docs.Unlock()
 	j, failed := e.readJoin(w)
@@ -83,7 +98,7 @@ func (e *Edge) recordAnswered(w *window, nwkSKey Key, phy []byte) func() {
 		return failed
 	}
 	s := e.newJoined(w)
-	s.keys = keys10(nwkSKey)
+	s.keys = k
 	return e.finishJoin(w, &j, s, phy)
 }
 

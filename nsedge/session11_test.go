@@ -292,8 +292,8 @@ func TestDevicesOf11AreRegisteredWithAllTheirKeys(t *testing.T) {
 			{"snwksintkey", n.abp11(), func(d *Device) { d.NwkSEncKey = nil }},
 			{"lorawan_version", n.abp11(), func(d *Device) { d.NwkSEncKey, d.SNwkSIntKey = nil, nil }},
 			{"lorawan_version", n.abp11(), func(d *Device) { d.Version = version104 }},
-			{"adr.limit_exp", n.abp11(), func(d *Device) { d.ADRParam = &ADRParam{16, 0} }},
-			{"rejoin.time_n", n.otaa11(), func(d *Device) { d.RejoinParam = &RejoinParam{-1, 0} }},
+			{"adr_ack", n.abp11(), func(d *Device) { d.ADRParam = &ADRParam{16, 0} }},
+			{"rejoin", n.otaa11(), func(d *Device) { d.RejoinParam = &RejoinParam{-1, 0} }},
 		} {
 			c.change(&c.device)
 			var r *Refusal

@@ -116,10 +116,10 @@ func (e *Edge) checkMAC(d *Device) error {
 		return invalid("max_duty_cycle", "%d is not 0 (no limit) to 15 (1/32768 of the time)", *p)
 	}
 	if p := d.ADRParam; p != nil && (p.Limit < 0 || p.Limit > 15 || p.Delay < 0 || p.Delay > 15) {
-		return invalid("adr.limit_exp", "%d (delay_exp %d): exponents are 0 to 15", p.Limit, p.Delay)
+		return invalid("adr_ack", "limit_exp %d, delay_exp %d: exponents are 0 to 15", p.Limit, p.Delay)
 	}
 	if p := d.RejoinParam; p != nil && (p.Time < 0 || p.Time > 15 || p.Count < 0 || p.Count > 15) {
-		return invalid("rejoin.time_n", "%d (count_n %d): exponents are 0 to 15", p.Time, p.Count)
+		return invalid("rejoin", "time_n %d, count_n %d: exponents are 0 to 15", p.Time, p.Count)
 	}
 	if len(d.DownlinkChannels) > 16 {
 		return invalid("downlink_channels", "%d of them, 16 are allowed", len(d.DownlinkChannels))

@@ -95,7 +95,13 @@ func chirpStackFields(flat map[string]string, tags []string) (Fields, error) {
 	} else {
 		f.word("app_key", first(nwk, app))
 	}
-	f.word("nwkskey", first(real(flat["nwksenckey"]), real(flat["fnwksintkey"]), real(flat["nwkskey"])))
+	version := macVersion(strings.TrimPrefix(flat["macversion"], "LORAWAN_"))
+	f.word("nwkskey", first(real(flat["fnwksintkey"]), real(flat["nwksenckey"]), real(flat["nwkskey"])))
+	if sint, enc := real(flat["snwksintkey"]), real(flat["nwksenckey"]); strings.HasPrefix(version, "1.1") || sint != "" && enc != "" && sint != enc {
+		f.word("snwksintkey", sint)
+		f.word("nwksenckey", enc)
+		f.word("counter_down_app", flat["afcntdown"])
+	}
 	if f["app_key"] == nil && (f["nwkskey"] != nil || flat["supportsotaa"] == "false") {
 		f.word("activation", "ABP")
 	}
@@ -104,7 +110,7 @@ func chirpStackFields(flat map[string]string, tags []string) (Fields, error) {
 	} else if flat["supportsclassc"] == "true" {
 		f.word("dev_class", "C")
 	}
-	f.word("lorawan_version", macVersion(strings.TrimPrefix(flat["macversion"], "LORAWAN_")))
+	f.word("lorawan_version", version)
 	if flat["skipfcntcheck"] == "true" {
 		f.word("policy", "lab")
 	}

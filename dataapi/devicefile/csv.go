@@ -18,9 +18,10 @@ import (
 func Columns() []string {
 	return []string{
 		"dev_eui", "app_eui", "activation", "encryption", "dev_class", "lorawan_version", "policy", "band", "tags",
-		"app_key", "nwk_key", "dev_addr", "nwkskey", "appskey",
-		"counters_size", "counter_up", "counter_down", "strict_counter",
+		"app_key", "nwk_key", "dev_addr", "nwkskey", "snwksintkey", "nwksenckey", "appskey",
+		"counters_size", "counter_up", "counter_down", "counter_down_app", "strict_counter",
 		"adr.mode", "adr.datarate", "adr.tx_power", "rx1.delay", "rx1.offset", "rx2.force", "rx2.datarate", "rx2.freq",
+		"adr_ack.limit_exp", "adr_ack.delay_exp", "rejoin.time_n", "rejoin.count_n",
 		"mac", "max_duty_cycle", "downlink_channels", "block_uplink", "block_downlink",
 		"geolocation.lat", "geolocation.lng", "geolocation.precision",
 		"state",

@@ -58,6 +58,11 @@ func TestEachFormatIsReadForWhatItIs(t *testing.T) {
 			{"ids":{"dev_eui":"02"},"root_keys":{"app_key":{"encrypted_key":"AA=="}}}`, TTS,
 			[]string{`{"app_eui":"0102030405060708","app_key":"` + key + `","appskey":"` + key + `","counter_down":"7","counter_up":"12","counters_size":"2","dev_addr":"01020304","dev_class":"C","dev_eui":"0102030405060708","lorawan_version":"1.0.2","nwkskey":"` + nwk + `","rx1":{"delay":"5"},"tags":["name=My Device"]}`,
 				`! device 2 root_keys.app_key: it is wrapped (encrypted_key): export the keys in clear`}},
+		{"ChirpStack's session of 1.1", "devEui,macVersion,devAddr,appSKey,nwkSEncKey,sNwkSIntKey,fNwkSIntKey,nFCntDown,aFCntDown\n01,LORAWAN_1_1_0,01020304," + key + "," + nwk + "," + key + "," + nwk + ",3,4\n", ChirpStack,
+			[]string{`{"activation":"ABP","appskey":"` + key + `","counter_down":"3","counter_down_app":"4","dev_addr":"01020304","dev_eui":"01","lorawan_version":"1.1.0","nwksenckey":"` + nwk + `","nwkskey":"` + nwk + `","snwksintkey":"` + key + `"}`}},
+		{"The Things Stack's session of 1.1", "dev_eui;lorawan_version;nwk_key;app_key;dev_addr;app_s_key;f_nwk_s_int_key;s_nwk_s_int_key;nwk_s_enc_key;last_n_f_cnt_down;last_a_f_cnt_down\n" +
+			"01;MAC_V1_1;" + nwk + ";" + key + ";01020304;" + key + ";" + nwk + ";" + key + ";" + nwk + ";2;3\n", TTS,
+			[]string{`{"app_key":"` + key + `","appskey":"` + key + `","counter_down":"3","counter_down_app":"4","dev_addr":"01020304","dev_eui":"01","lorawan_version":"1.1.0","nwk_key":"` + nwk + `","nwksenckey":"` + nwk + `","nwkskey":"` + nwk + `","snwksintkey":"` + key + `"}`}},
 		{"The Things Stack's CSV", "id;dev_eui;join_eui;name;frequency_plan_id;lorawan_version;app_key;rx1_delay;dev_addr;app_s_key;f_nwk_s_int_key;last_f_cnt_up\n" +
 			"one;01;02;Device 1;EU_863_870_TTN;MAC_V1_0_4;" + key + ";RX_DELAY_5;01020304;" + key + ";" + nwk + ";12\n" +
 			"two;02;02;;EU_863_870_TTN;MAC_V1_1;;;01020304;;;many\n", TTS,

@@ -33,8 +33,10 @@ type ttsDevice struct {
 	Session *struct {
 		DevAddr string `json:"dev_addr"`
 		Keys    struct {
-			Nwk ttsKey `json:"f_nwk_s_int_key"`
-			App ttsKey `json:"app_s_key"`
+			Nwk  ttsKey `json:"f_nwk_s_int_key"`
+			SInt ttsKey `json:"s_nwk_s_int_key"`
+			SEnc ttsKey `json:"nwk_s_enc_key"`
+			App  ttsKey `json:"app_s_key"`
 		} `json:"keys"`
 		Up      uint32 `json:"last_f_cnt_up"`
 		Down    uint32 `json:"last_n_f_cnt_down"`
@@ -100,7 +102,10 @@ func ttsOfCSV(c map[string]string) (*ttsDevice, error) {
 	if c["dev_addr"] != "" {
 		s := map[string]any{
 			"dev_addr": c["dev_addr"],
-			"keys":     map[string]any{"f_nwk_s_int_key": map[string]string{"key": c["f_nwk_s_int_key"]}, "app_s_key": map[string]string{"key": c["app_s_key"]}},
+			"keys": map[string]any{
+				"f_nwk_s_int_key": map[string]string{"key": c["f_nwk_s_int_key"]}, "app_s_key": map[string]string{"key": c["app_s_key"]},
+				"s_nwk_s_int_key": map[string]string{"key": c["s_nwk_s_int_key"]}, "nwk_s_enc_key": map[string]string{"key": c["nwk_s_enc_key"]},
+			},
 		}
 		for _, name := range []string{"last_f_cnt_up", "last_n_f_cnt_down", "last_a_f_cnt_down"} {
 			if c[name] == "" {
@@ -146,7 +151,14 @@ func ttsFields(d *ttsDevice, err error) (Fields, error) {
 		if s.Up > 0 { // 0 is left out, as if no uplink had come
 			f.word("counter_up", fmt.Sprint(uint64(s.Up)+1))
 		}
-		f.word("counter_down", fmt.Sprint(uint64(max(s.Down, s.AppDown))+1))
+		if strings.HasPrefix(version, "1.1") {
+			f.word("snwksintkey", s.Keys.SInt.Key)
+			f.word("nwksenckey", s.Keys.SEnc.Key)
+			f.word("counter_down", fmt.Sprint(uint64(s.Down)+1))
+			f.word("counter_down_app", fmt.Sprint(uint64(s.AppDown)+1))
+		} else {
+			f.word("counter_down", fmt.Sprint(uint64(max(s.Down, s.AppDown))+1))
+		}
 	}
 	if d.SupportsJoin != nil && !*d.SupportsJoin || d.SupportsJoin == nil && d.RootKeys.App.Key == "" && f["nwkskey"] != nil {
 		f.word("activation", "ABP")
