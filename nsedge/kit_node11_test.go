@@ -21,8 +21,6 @@ type node11 struct {
 	channel     uint8
 	rj0, rj1    uint16
 	downs, apps map[uint32]bool // counters that were heard
-	indicate    bool            // send RekeyInd or ResetInd until the answer comes
-	joined      bool
 }
 
 // node11 makes the device one of LoRaWAN 1.1.
