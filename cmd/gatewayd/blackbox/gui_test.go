@@ -1,7 +1,6 @@
 package blackbox
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -22,13 +21,7 @@ func TestThePageInARealBrowser(t *testing.T) {
 	if err := d.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const email, password = "anna@example.org", "correct horse battery staple"
-	add := exec.CommandContext(t.Context(), d.bin, "user", "add", "-c", d.config, "--email", email, "--password-stdin")
-	add.Stdin = bytes.NewBufferString(password + "\n")
-	if out, err := add.CombinedOutput(); err != nil {
-		t.Fatalf("gatewayd user add: %v\n%s", err, out)
-	}
-	play(t, "gui.mjs", map[string]string{"HTTP": "http://" + d.http, "AIR": d.air, "EMAIL": email, "PASSWORD": password},
+	play(t, "gui.mjs", map[string]string{"HTTP": "http://" + d.http, "AIR": d.air},
 		map[string]func(context.Context) error{
 			"restart": func(ctx context.Context) error {
 				if err := d.kill(); err != nil {

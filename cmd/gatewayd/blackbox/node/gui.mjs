@@ -7,7 +7,9 @@ import { Browser } from './browser.mjs'
 import { Device } from './device.mjs'
 import { ask, finish, step, witness } from './steps.mjs'
 
-const { HTTP, AIR, EMAIL, PASSWORD } = process.env
+const { HTTP, AIR } = process.env
+const EMAIL = 'anna@example.org'
+const PASSWORD = 'correct horse battery staple'
 const byForm = { dev_eui: '70b3d57ed0060001', app_eui: '70b3d57ed0000001', app_key: '2b7e151628aed2a6abf7158809cf4f3c' }
 const byFile = { dev_eui: '70b3d57ed0060002', app_eui: '70b3d57ed0000001', app_key: '603deb1015ca71be2b73aef0857d7781' }
 const pages = ['live', 'timing', 'devices', 'devices/new', 'devices/import', `devices/${byForm.dev_eui}`,
@@ -21,7 +23,7 @@ witness.seen = () => [...browser?.complaints ?? [], ...as?.inbox.messages.slice(
 const button = name => page.getByRole('button', { name, exact: true })
 const heading = name => page.getByRole('heading', { name, level: 1 })
 
-await step('the page comes in less than 150 KiB and asks who is there', async () => {
+await step('the page comes in less than 150 KiB and asks who looks after the gateway', async () => {
   browser = await Browser.open(HTTP)
   page = browser.page
   let bytes = 0
@@ -29,37 +31,54 @@ await step('the page comes in less than 150 KiB and asks who is there', async ()
   await cdp.send('Network.enable')
   cdp.on('Network.loadingFinished', e => { bytes += e.encodedDataLength })
   await page.goto(HTTP)
-  await page.getByLabel('Password').waitFor()
+  await button('Begin').waitFor()
   assert.ok(bytes > 10_000 && bytes < 150 * 1024, `${bytes} bytes`)
-  await browser.accessible('the sign-in')
+  await browser.accessible('the first start')
   return `${(bytes / 1024).toFixed(1)} KiB`
 })
 
-await step('a wrong password is told, the right one opens', async () => {
+await step('the first visitor becomes the administrator; two passwords that differ are told', async () => {
   await page.getByLabel('Email').fill(EMAIL)
-  await page.getByLabel('Password').fill('not the password')
-  await button('Sign in').click()
-  await page.getByRole('alert').waitFor()
-  await page.getByLabel('Password').fill(PASSWORD)
-  await button('Sign in').click()
-  await heading('Live air').waitFor()
+  await page.getByLabel('Password', { exact: false }).first().fill(PASSWORD)
+  await page.getByLabel('The password again').fill('something else')
+  await button('Begin').click()
+  await page.getByText('The two passwords differ.').waitFor()
+  await page.getByLabel('The password again').fill(PASSWORD)
+  await browser.picture('first-start')
+  await button('Begin').click()
+  await heading('Welcome to gatewayd').waitFor()
+  await page.getByText('EU868').first().waitFor()
   const cookie = (await browser.context.cookies()).find(c => c.name === 'session_token')
   assert.ok(cookie?.httpOnly, 'the cookie is for HTTP only')
   assert.equal(cookie.sameSite, 'Strict')
 })
 
-await step('a key that was made in the page opens the Data API', async () => {
-  await browser.goto('access/keys')
+await step('the first key opens the Data API with the line that is shown', async () => {
+  await button('Go on').click()
   await page.getByLabel('What is it for?').fill('the black box')
   await button('Make the key').click()
   const token = await page.locator('#token').innerText()
   assert.match(token, /^[0-9a-f]{32}$/)
-  assert.match(await page.locator('#wscat').innerText(), new RegExp(`^npx wscat -c "ws://.*${token}`))
+  const line = await page.locator('#wscat').innerText()
+  assert.match(line, new RegExp(`^npx wscat -c "ws://.*${token}`))
+  await browser.accessible('the welcome')
+  await browser.picture('welcome')
   as = await AppServer.connect(HTTP, token)
-  await button('Close').click()
-  await page.reload()
+  await browser.goto('access/keys')
   await page.getByText('the black box').waitFor()
   assert.ok(!(await page.content()).includes(token), 'the token is shown once')
+})
+
+await step('who signed out comes in with the right password only', async () => {
+  await button('Sign out').click()
+  await page.getByLabel('Email').fill(EMAIL)
+  await page.getByLabel('Password').fill('not the password')
+  await button('Sign in').click()
+  await page.getByRole('alert').waitFor()
+  await browser.accessible('the sign-in')
+  await page.getByLabel('Password').fill(PASSWORD)
+  await button('Sign in').click()
+  await page.getByRole('navigation', { name: 'Pages' }).waitFor()
 })
 
 await step('a form with a wrong DevEUI says so; the right one makes a device that joins', async () => {

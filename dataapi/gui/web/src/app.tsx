@@ -28,7 +28,7 @@ export function App() {
   const [problem, setProblem] = useState("");
   const route = useRoute();
   const ask = () =>
-    get("/organizations") // the cheapest call that needs a session
+    get("/me")
       .then(() => setWho("somebody"))
       .catch((err) => {
         if (err instanceof ApiError && err.status === 401) return setWho("nobody");

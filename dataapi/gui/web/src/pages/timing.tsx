@@ -1,9 +1,11 @@
 // The proof that answers made their window: for each downlink the instant that
 // was planned, when the chip was armed, when it fired, and what was to spare.
 import { useMemo, useState } from "preact/hooks";
-import { clock, micros, number, seconds } from "../format";
+import { get } from "../api";
+import { clock, micros, seconds } from "../format";
 import { messages, tick } from "../live";
 import { FrameDetail, nameOf } from "../parts/frame";
+import { useLoad } from "../parts/hooks";
 import { Card, Copy } from "../parts/ui";
 import { Plot } from "../parts/plot";
 import type { Message } from "../types";
@@ -43,18 +45,6 @@ function lines(all: readonly Message[]): Line[] {
     });
   }
   return list;
-}
-
-/** Counts in bins of a logarithmic scale, from `low` on, `per` bins a decade. */
-function histogram(values: number[], low: number, decades: number, per: number): [number[], number[]] {
-  const n = decades * per;
-  const at = Array.from({ length: n }, (_, i) => i);
-  const counts = new Array<number>(n).fill(0);
-  for (const v of values) {
-    const i = Math.floor(Math.log10(Math.max(v, low) / low) * per);
-    counts[Math.min(Math.max(i, 0), n - 1)]!++;
-  }
-  return [at, counts];
 }
 
 export function TimingPage() {
@@ -98,7 +88,7 @@ export function TimingPage() {
           <p class="quiet">answers that missed their last window</p>
         </Card>
       </div>
-      <Leads of={list} />
+      <Leads device={only} />
       <div class={`split ${chosen ? "open" : ""}`}>
         <Card title="Downlinks" class="scroll" action={<Copy label="Copy as CSV" text={csv(list)} />}>
           {list.length === 0 ? (
@@ -145,44 +135,53 @@ export function TimingPage() {
   );
 }
 
-const low = 1e-3;
-const decades = 4;
-const perDecade = 4;
+interface Lead {
+  id: string;
+  description?: string;
+  answers: number;
+  late: number;
+  least: number;
+  mean: number;
+  histogram: number[];
+}
 
-/** How long before its cut-off each answer was here. */
-function Leads(p: { of: Line[] }) {
-  const byApplication = Map.groupBy(
-    p.of.filter((l) => l.lead !== undefined),
-    (l) => l.application,
-  );
-  const key = [...byApplication].map(([a, l]) => a + l.length).join();
-  const plots = useMemo(
-    () =>
-      [...byApplication].map(([application, list]) => {
-        const leads = list.map((l) => l.lead!);
-        const sorted = leads.toSorted((a, b) => a - b);
-        return { application, n: leads.length, least: sorted[0]!, median: sorted[Math.floor(sorted.length / 2)]!, data: histogram(leads.filter((v) => v >= 0), low, decades, perDecade) };
-      }),
-    [key],
-  );
-  if (plots.length === 0) return null;
+interface Leads {
+  buckets: number[]; // upper ends in seconds; the last count is of what is more
+  applications: Lead[];
+  devices: Lead[];
+}
+
+/** How long before its deadline each answer was here, since gatewayd started. */
+function Leads(p: { device: string }) {
+  const { value } = useLoad((s) => get<Leads>(`/answers${p.device ? `?devices=${p.device}` : ""}`, s), [p.device], 3000);
+  const leads = (p.device ? value?.devices.filter((d) => d.id === p.device) : value?.applications) ?? [];
+  if (leads.length === 0) return null;
   return (
     <div class="cards" style={{ margin: "1rem 0" }}>
-      {plots.map((h) => (
-        <Card key={h.application} title={`Lead of the answers${h.application ? ` of ${h.application}` : ""}`}>
+      {leads.map((l) => (
+        <Card key={l.id} title={p.device ? "Lead of the answers to it" : `Lead of the answers of ${l.description || l.id}`}>
           <p class="quiet">
-            time left until the cut-off: least {seconds(h.least)}, median {seconds(h.median)}, of {number(h.n)} answers
+            time left until the deadline: least {seconds(l.least)}, mean {seconds(l.mean)}, of {l.answers} answers; <span class={l.late ? "bad" : ""}>{l.late} late</span>
           </p>
-          <Plot
-            label={`Histogram of the answers' lead: least ${seconds(h.least)}, median ${seconds(h.median)}`}
-            data={h.data}
-            series={[{ label: "answers", colour: "accent", bars: true }]}
-            x={{ value: (i) => seconds(low * 10 ** (i / perDecade)) }}
-            height={170}
-          />
+          <Histogram of={l} buckets={value!.buckets} />
         </Card>
       ))}
     </div>
+  );
+}
+
+function Histogram(p: { of: Lead; buckets: number[] }) {
+  const counts = p.of.histogram.join();
+  const data = useMemo<[number[], number[]]>(() => [p.of.histogram.map((_, i) => i), p.of.histogram], [counts]);
+  const end = (i: number) => (i <= 0 ? "late" : i <= p.buckets.length ? `≥ ${seconds(p.buckets[i - 1])}` : "");
+  return (
+    <Plot
+      label={`Histogram of the answers' lead: least ${seconds(p.of.least)}, mean ${seconds(p.of.mean)}`}
+      data={data}
+      series={[{ label: "answers", colour: "accent", bars: true }]}
+      x={{ value: (i) => (Number.isInteger(i) ? end(i) : "") }}
+      height={170}
+    />
   );
 }
 

@@ -89,7 +89,7 @@ export function FrameDetail(p: { message: Message; onClose: () => void }) {
         {(lora?.mac_commands.length ?? 0) > 0 && (
           <>
             <h3>MAC commands</h3>
-            <pre>{lora!.mac_commands.map((c) => JSON.stringify(c)).join("\n")}</pre>
+            <pre tabIndex={0}>{lora!.mac_commands.map((c) => JSON.stringify(c)).join("\n")}</pre>
           </>
         )}
         {plain.length > 0 && (

@@ -136,7 +136,7 @@ export function Copy(p: { text: string; label?: string }) {
 export function Code(p: { text: string; copy?: boolean; id?: string }) {
   return (
     <div class="row">
-      <pre class="grow" id={p.id}>
+      <pre class={`grow ${p.copy === false ? "" : "broken"}`} id={p.id} tabIndex={p.copy === false ? 0 : undefined}>
         {p.text}
       </pre>
       {p.copy !== false && <Copy text={p.text} />}
