@@ -51,6 +51,8 @@ func rules() map[string]rule {
 		"nsedge/enddevice":       {ours: []string{"radio", "radio/air", "nsedge/region", "nsedge/classb"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
 		"dataapi":                {ours: []string{"nsedge", "radio", "dataapi/devicefile", "dataapi/gui"}, theirs: []string{"..."}},
 		"dataapi/gui":            {},
+		"dataapi/client":         {theirs: []string{"github.com/gorilla/websocket"}},
+		"docs/examples":          {ours: []string{"dataapi/client"}},
 		"dataapi/devicefile":     {},
 		"dataapi/schema":         {theirs: []string{"github.com/santhosh-tekuri/jsonschema/..."}},
 	}
@@ -66,7 +68,7 @@ func only() map[string][]string {
 		"github.com/brocaar/lorawan/...": {"nsedge", "nsedge/region", "nsedge/enddevice"},
 		// Tests alone hold messages against their schemas.
 		"github.com/santhosh-tekuri/jsonschema/...": {"dataapi/schema"},
-		"github.com/gorilla/websocket":              {"dataapi", "cmd/gatewayd"},
+		"github.com/gorilla/websocket":              {"dataapi", "dataapi/client", "cmd/gatewayd"},
 		"github.com/spf13/cobra/...":                {"cmd/gatewayd"},
 	}
 }

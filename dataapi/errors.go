@@ -41,6 +41,7 @@ const (
 	codeRateLimited     = "rate_limited"
 	codeInUse           = "in_use"
 	codeServerError     = "server_error"
+	codeHistoryEnd      = "history_end" // of an info
 )
 
 // problem is what a client did wrong, or what went wrong here. Field names

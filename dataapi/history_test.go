@@ -410,3 +410,30 @@ func BenchmarkReplay(b *testing.B) {
 		_, _ = io.Discard.Write(e.event(ev.event, ev.id, replayed))
 	}
 }
+
+func TestTheEndOfTheReplayIsMarkedForWhoAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{})
+		r.Publish(realEvent())
+		synctest.Wait()
+		for query, past := range map[string]int{"types=uplink&last_messages=1&history_end=1": 1, "types=uplink&history_end=1": 0} {
+			opened := time.Now()
+			c := r.connect(query)
+			time.Sleep(time.Second)
+			for range past {
+				if e := r.next(c); e.Type != "uplink" || e.Meta["history"] != true {
+					t.Errorf("%s: %v", query, e)
+				}
+			}
+			e := r.next(c)
+			if e.Type != "info" || e.Params["code"] != codeHistoryEnd || len(e.Meta) != 1 || e.Meta["time"] != float64(opened.UnixMicro())/1e6 {
+				t.Errorf("%s: %v at %v", query, e, opened)
+			}
+			r.Publish(realEvent())
+			if e := r.next(c); e.Type != "uplink" {
+				t.Errorf("%s: then came %v", query, e)
+			}
+			c.Close()
+		}
+	})
+}

@@ -18,6 +18,7 @@ type request struct {
 	shape  shape
 	last   int     // last_messages
 	from   float64 // from_unixtime, 0 is off
+	mark   bool    // history_end: say when the replay is through
 }
 
 // parameters are the query's, unescaped. Empty values count as not given,
@@ -156,6 +157,7 @@ func (r *request) parseFlags(p parameters) error {
 		{"radio", func() { r.shape |= withRadio }},
 		{"lora", func() { r.shape |= withLoRa }},
 		{"numeric_modulation", func() { r.shape |= withNumbers }},
+		{"history_end", func() { r.mark = true }},
 		{"duplicate", func() { r.filter.duplicates = true }},
 		{"duplicates", func() { r.filter.duplicates = true }},
 	} {

@@ -3,6 +3,8 @@ package dataapi
 import (
 	"math"
 	"time"
+
+	"gatewayd/nsedge"
 )
 
 // replay is what a connection still has to hear of the past. It is pulled by
@@ -13,6 +15,7 @@ type replay struct {
 	cursor  cursor
 	through uint64 // what came later, the connection hears anyway
 	wanted  func(*past) bool
+	mark    bool // tell the client when it is through
 }
 
 // window is a span of meta.time, both ends included; zero is open.
@@ -30,10 +33,13 @@ func unixMicro(seconds float64) int64 { return int64(math.Round(seconds * 1e6)) 
 // nil if it asks for none.
 func (h *history) replayOf(r *request, through uint64) *replay {
 	if r.last == 0 && r.from == 0 {
+		if r.mark {
+			return &replay{history: h, mark: true}
+		}
 		return nil
 	}
 	span := window{from: unixMicro(r.from)}
-	p := &replay{history: h, through: through, wanted: func(p *past) bool {
+	p := &replay{history: h, through: through, mark: r.mark, wanted: func(p *past) bool {
 		return span.holds(p.event.About().Time) && r.filter.match(p.kind, p.event)
 	}}
 	if r.last > 0 {
@@ -41,6 +47,12 @@ func (h *history) replayOf(r *request, through uint64) *replay {
 		h.back(&p.cursor, r.last, p.wanted)
 	}
 	return p
+}
+
+// replayEnd tells a client that asked for it that the replay is through; its
+// time is that of the connection's start: what comes later, it hears as new.
+func replayEnd(opened time.Time) *nsedge.Notice {
+	return &nsedge.Notice{Meta: nsedge.Meta{Time: opened}, Level: nsedge.Info, Code: codeHistoryEnd, Message: "the replay is complete"}
 }
 
 // next returns the next event of the past; ok is false at the end.

@@ -129,8 +129,11 @@ func (c *subscriber) pong() error {
 func (c *subscriber) sendPast() error {
 	p, ok := c.replay.next()
 	if !ok {
-		c.replay = nil
-		return nil
+		mark := c.replay.mark
+		if c.replay = nil; !mark {
+			return nil
+		}
+		return c.send(c.server.prepare(c.server.encode(replayEnd(c.opened), newPacketID(), 0)))
 	}
 	if c.filter.within != nil {
 		c.asked.note(p.event.About().PacketHash)
