@@ -1,15 +1,21 @@
 package sx1302sim
 
-import "gatewayd/concentrator/reg"
+import (
+	"math"
+
+	"gatewayd/concentrator/reg"
+)
 
 // calibration is the dialogue of the firmware that calibrates SX1255/57
 // radios: image rejection of a receiver, carrier leakage of a transmitter.
 // The host steps it by numbers in mailbox byte 3, each shown back as a
-// status. What it measures are the figures of the emulator on which the
-// vendor's library was recorded: good, and the same at each run.
+// status. What it measures is in analog.go: good, and the same at each run,
+// if the radios are set up for it and nothing misbehaves.
 type calibration struct {
 	chain    int
 	transmit bool
+	tone     int8 // where it is expected, in steps of the analyser
+	runs     int
 }
 
 // Numbers that the host writes.
@@ -24,20 +30,8 @@ const (
 	calibrationLast   = 32 // of a transmitter
 )
 
-// Figures that are found.
-const (
-	calSignal      = 0x8000
-	calMarker      = 0x05
-	calImageBefore = 0x0400
-	calImageAfter  = 0x0040
-	calNoise       = 0x0020
-	calLeakage     = 0x0080
-	calMixer       = 8  // mixer gain at which the transmitter's I offset is 0
-	calQOffset     = -4 // and its Q offset there
-)
-
-// Amplitude and phase imbalance of the two receivers.
-var calImbalance = [2][2]int8{{3, -5}, {-2, 4}}
+// calMarker is the decimator's gain that the firmware chose.
+const calMarker = 0x05
 
 // step answers a number. The status that follows is usually the number, but
 // some are skipped; the last tells which radio and direction is done.
@@ -49,12 +43,12 @@ func (m *calibration) step(c *Chip, number byte) {
 		status = 0
 	case number == calibrationTarget:
 		target := c.file.get(reg.AGCMCUMailBoxWrDataByte2)
-		m.chain, m.transmit = int(target&1), target&2 != 0
+		m.chain, m.transmit, m.tone = int(target&1), target&2 != 0, int8(threshold)
 		return
 	case number < calibrationSignal:
 	case number == calibrationSignal:
 		status = 6
-		m.show(c, threshold, calMarker, calSignal)
+		m.show(c, threshold, calMarker, m.heard(c))
 	case number == calibrationResult:
 		status = 7
 		m.result(c)
@@ -62,7 +56,8 @@ func (m *calibration) step(c *Chip, number byte) {
 		status = 0x11 << m.chain
 	case number == calibrationNoise && !m.transmit:
 		status = 8
-		m.show(c, 0, calImageAfter, calNoise)
+		after := uint16(c.image(m.chain).after)
+		m.show(c, byte(after>>8), byte(after), calNoise)
 	case m.transmit && number <= calibrationTable:
 		if status = number + 1; number == calibrationTable {
 			status++
@@ -80,19 +75,31 @@ func (m *calibration) step(c *Chip, number byte) {
 	c.file.set(reg.AGCMCUAGCStatus.Addr(), status)
 }
 
+// heard is the amplitude of the test tone, at the frequency in mailbox byte 1
+// at the begin.
+func (m *calibration) heard(c *Chip) uint16 {
+	hz, ok := c.tone(m.chain)
+	if !ok || math.Abs(hz-float64(m.tone)*analyserStep) > analyserStep {
+		return calNoise
+	}
+	return calSignal
+}
+
 // result shows what the correction is and how much it leaves.
 func (m *calibration) result(c *Chip) {
-	if !m.transmit {
-		amp, phase := calImbalance[m.chain][0], calImbalance[m.chain][1]
-		m.show(c, calImageBefore>>8, calImageBefore&0xFF, uint16(byte(amp))<<8|uint16(byte(phase)))
-		return
+	b, before := c.image(m.chain), true
+	if m.transmit {
+		b, before = c.leakage(m.chain), false
 	}
-	gain := 0
-	if r, ok := c.radios[m.chain].dev.(*sx125x); ok {
-		gain = int(r.regs[sx125xTXGain]&0x0F) - calMixer
+	shown := uint16(b.after)
+	if before {
+		shown = uint16(b.before)
 	}
-	i, q := byte(gain), byte(calQOffset-gain>>1)
-	m.show(c, calLeakage>>8, calLeakage&0xFF, uint16(i)<<8|uint16(q))
+	x, y := byte(int8(b.x)), byte(int8(b.y))
+	if m.runs++; m.runs%2 == 0 {
+		x += byte(c.faults.analog().Wander)
+	}
+	m.show(c, byte(shown>>8), byte(shown), uint16(x)<<8|uint16(y))
 }
 
 // show fills the mailbox: bytes 3 and 2, then 1 and 0.

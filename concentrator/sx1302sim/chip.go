@@ -75,28 +75,30 @@ type Chip struct {
 	pace       pace          // owned by the holder of the bus
 	violations atomic.Int64
 
-	mu      sync.Mutex // everything below
-	closed  bool
-	inReset bool
-	dead    bool  // lost power or never reset: see Faults
-	now     int64 // ticks, set at the start of each transfer and event
-	base    int64 // ticks at air time 0
-	file    registerFile
-	agc     agc
-	arb     arb
-	radios  [2]frontEnd
-	sx1261  sx1261
-	ears    []signal
-	tx      [2]transmitter
-	buffers [2][reg.TXBufferSize]byte
-	fifo    fifo
-	rx      receiver
-	pps     int64 // ticks at the last PPS that was latched
-	frame   frameState
-	actions []func() // calls into the medium, made after mu is released
-	err     error    // violation in the transfer at hand
-	scratch []byte
-	trace   io.Writer
+	mu       sync.Mutex // everything below
+	closed   bool
+	inReset  bool
+	dead     bool  // lost power or never reset: see Faults
+	now      int64 // ticks, set at the start of each transfer and event
+	base     int64 // ticks at air time 0
+	file     registerFile
+	agc      agc
+	arb      arb
+	radios   [2]frontEnd
+	sx1261   sx1261
+	ears     []signal
+	tx       [2]transmitter
+	buffers  [2][reg.TXBufferSize]byte
+	fifo     fifo
+	rx       receiver
+	capture  capture
+	analyser analyser
+	pps      int64 // ticks at the last PPS that was latched
+	frame    frameState
+	actions  []func() // calls into the medium, made after mu is released
+	err      error    // violation in the transfer at hand
+	scratch  []byte
+	trace    io.Writer
 
 	transferring bool
 }
@@ -199,6 +201,8 @@ func (c *Chip) reset() {
 	}
 	c.rx.reset()
 	c.fifo = fifo{}
+	c.analyser = analyser{}
+	c.capture.until = 0
 	c.file.reset()
 	c.agc.halt()
 	c.arb.halt()
@@ -212,7 +216,7 @@ func (c *Chip) reset() {
 // losePower is reset and the loss of the memories.
 func (c *Chip) losePower() {
 	c.reset()
-	c.agc.memory, c.arb.memory = memory{}, memory{}
+	c.agc.memory, c.arb.memory, c.capture = memory{}, memory{}, capture{}
 	c.dead = true
 }
 

@@ -10,6 +10,7 @@
 //	transmit.go   triggers, states, the way out     modulator.go                    registers back into a frame
 //	sx1261.go     the companion radio, its port     scan.go, ears.go                what it hears, what that means for the AGC
 //	faults.go     misbehaviour on demand            socket.go, trace.go             the chip-select socket, bus traces
+//	analog.go     what a calibration measures           capture.go              the RAM for samples
 //	i2c.go        the board's thermometer and amplifier
 //	usb.go        a USB card's microcontroller in front of the chip
 //
@@ -32,8 +33,8 @@
 // # What is not modelled
 //
 // Execution of MCU instructions (the firmware's answers are known, its code
-// isn't run), analogue behaviour (gains, calibration results, crystal drift with temperature),
-// low-level receiver settings (correlator thresholds, timing loops), fine timestamp metrics, page register effects, capture RAM.
+// isn't run), analogue behaviour beyond what a calibration sees (gains, crystal drift with temperature),
+// low-level receiver settings (correlator thresholds, timing loops), what is captured (noise only).
 //
 // Sources: Semtech's SX1302 data sheet and public register map; behaviour
 // recorded from the vendor's library (testdata/README.md). A radio gives the

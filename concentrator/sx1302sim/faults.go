@@ -41,10 +41,21 @@ type Misbehaviour struct {
 	StuckARB             bool // the arbiter's debug counters stand still, and nothing is received
 	NoClock              bool // the radios give no clock: counters and MCUs stand still
 
+	Analog      Analog
 	RadioErrors [2]uint16 // device errors of SX1250 radios
 	ResetBroken bool      // the reset pin isn't connected
 
 	SX1261 SX1261Misbehaviour
+}
+
+// Analog is what can be wrong with SX1255/57 radios, by radio: calibration
+// finds it. Amplitudes are those of analog.go: the test tone has 32768.
+type Analog struct {
+	Image   [2]uint16 // the receiver's image that no correction takes away
+	Leakage [2]uint16 // the transmitter's carrier that no offset takes away
+	NoTone  [2]bool   // the transmitter gives nothing
+	NoLock  [2]bool   // no PLL locks
+	Wander  int8      // each second run finds another correction, by so much
 }
 
 // Faults makes a chip misbehave. The zero value does not; Set may be called
@@ -104,6 +115,13 @@ func (f *Faults) stuckAGC() byte {
 	return f.m.StuckAGC
 }
 
+// analog returns what is wrong with the radios.
+func (f *Faults) analog() Analog {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.m.Analog
+}
+
 func (f *Faults) resetBroken() bool { return f.active(&f.m.ResetBroken) }
 
 func (f *Faults) takeJump() int64 {
@@ -130,10 +148,8 @@ func (f *Faults) pop() (mask byte) {
 func (f *Faults) radioErrors(c *Chip, s *sx1250) uint16 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i := range c.radios {
-		if c.radios[i].dev == s {
-			return f.m.RadioErrors[i]
-		}
+	if i := c.indexOf(s); c.radios[i].dev == s {
+		return f.m.RadioErrors[i]
 	}
-	return 0
+	return 0 // the SX1261's
 }

@@ -76,6 +76,14 @@ func (c *Chip) radioFrame(i int, w, r []byte) {
 	}
 }
 
+// indexOf is which of the two radios d is.
+func (c *Chip) indexOf(d device) int {
+	if c.radios[1].dev == d {
+		return 1
+	}
+	return 0
+}
+
 // nobody is the place of a radio that isn't there.
 type nobody struct{}
 

@@ -41,6 +41,8 @@ type frameState struct {
 // read returns the byte at a as the host sees it.
 func (c *Chip) read(a reg.Addr) byte {
 	switch {
+	case a < 2*reg.ARBMemory && c.file.get(reg.CommonPage) == capturePage:
+		return c.capture.memory[a]
 	case a < reg.ARBMemory:
 		return c.agc.read(c, "AGC", int(a), c.file.get(reg.AGCCtrlHostProg) == 1)
 	case a < 2*reg.ARBMemory:
@@ -66,6 +68,10 @@ func (c *Chip) refresh(a reg.Addr) {
 		c.file.set(a, c.tx[0].status(c))
 	case reg.TXFsmStatusTX.Chain(1).Addr():
 		c.file.set(a, c.tx[1].status(c))
+	case reg.RadioFESigAnaCfgValid.Addr(), reg.RadioFESigAnaAbsMSBCorrAbsOut.Addr(), reg.RadioFESigAnaAbsLSBCorrAbsOut.Addr():
+		c.analyser.refresh(c)
+	case reg.CaptureStatusCapcomplete.Addr(), reg.CaptureLastRamAddr0Lastramaddr.Addr(), reg.CaptureLastRamAddr1Lastramaddr.Addr():
+		c.capture.refresh(c)
 	case reg.AGCMCUAGCStatus.Addr():
 		if stuck := c.faults.stuckAGC(); stuck != 0 {
 			c.file.set(a, stuck)
@@ -139,6 +145,10 @@ func (c *Chip) react(a reg.Addr, old, v byte) {
 		c.agc.acknowledge(c, v)
 	case reg.ARBDebugCfg1.Addr():
 		c.arb.resume(c, v)
+	case reg.RadioFESigAnaCfgStart.Addr():
+		c.analyser.start(c, old, v)
+	case reg.CaptureCfgCapturestart.Addr():
+		c.capture.start(c, old, v)
 	case reg.OTPByteAddr.Addr():
 		c.file.set(reg.OTPRdData.Addr(), c.otp(v))
 	}

@@ -13,8 +13,12 @@ const (
 	sx125xFrfTX   = 0x04
 	sx125xVersion = 0x07
 	sx125xTXGain  = 0x08 // DAC gain 6:4, mixer gain 3:0
+	sx125xClock   = 0x10 // bit 2 RF loopback
 	sx125xStatus  = 0x11 // bit 0 TX PLL locked, 1 RX PLL locked
 	sx125xWrite   = 0x80
+
+	sx125xTransmits = 1 << 2 // of the mode
+	sx125xLoopback  = 1 << 2 // of the clock selection
 )
 
 // reset restores the values that the data sheet gives.
@@ -35,7 +39,12 @@ func (s *sx125x) frequency() float64 {
 	if s.regs[sx125xMode]&2 == 0 {
 		return 0
 	}
-	word := float64(int(s.regs[sx125xFrfRX])<<16 | int(s.regs[sx125xFrfRX+1])<<8 | int(s.regs[sx125xFrfRX+2]))
+	return s.word(sx125xFrfRX)
+}
+
+// word is the frequency in hertz in the three registers from a on.
+func (s *sx125x) word(a int) float64 {
+	word := float64(int(s.regs[a])<<16 | int(s.regs[a+1])<<8 | int(s.regs[a+2]))
 	if s.kind == SX1255 {
 		return word * 32e6 / (1 << 20)
 	}
@@ -57,6 +66,9 @@ func (s *sx125x) transfer(c *Chip, w, r []byte) {
 		case a != sx125xVersion && a != sx125xStatus:
 			s.regs[a] = w[i]
 			s.regs[sx125xStatus] = s.regs[sx125xMode]>>2&1 | s.regs[sx125xMode]&2
+			if c.faults.analog().NoLock[c.indexOf(s)] {
+				s.regs[sx125xStatus] = 0
+			}
 		}
 	}
 }
