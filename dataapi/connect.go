@@ -40,6 +40,7 @@ func (s *Server) serveData() http.HandlerFunc {
 		if err != nil {
 			p := problemOf(err)
 			refuse(w, p)
+			s.audit(r, "", p)
 			s.metrics.refused.WithLabelValues(p.Code).Inc()
 			s.log.Info("data api connection refused", slog.String("remote", r.RemoteAddr), slog.String("code", p.Code), slog.String("field", p.Field))
 			return

@@ -263,12 +263,14 @@ func setNumber[T int | uint32](into *T, o fields, name string, least, most int64
 	return nil
 }
 
+func number64(text string) (float64, error) { return strconv.ParseFloat(text, 64) }
+
 // setFloat takes degrees from -most to most.
 func setFloat(into *float64, o fields, name string, most float64) error {
 	if !o.given(name) {
 		return nil
 	}
-	v, err := strconv.ParseFloat(o.bare(name), 64)
+	v, err := number64(o.bare(name))
 	if err != nil || !(math.Abs(v) <= most) {
 		return badField(o.name(name), "%s; a number from -%g to %g is allowed", o.raw(name), most, most)
 	}

@@ -138,6 +138,7 @@ func (s *Server) shutdown(ctx context.Context) {
 	}()
 	<-polite.Done()
 	s.kill()
+	s.jobs.running.Wait()
 	s.mu.RLock()
 	for c := range s.subscribers {
 		if c.conn != nil {

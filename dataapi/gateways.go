@@ -15,16 +15,17 @@ type Gateway struct {
 }
 
 type gatewayView struct {
-	ID          string               `json:"id"`
-	EUI         radio.EUI64          `json:"eui"`
-	Network     string               `json:"network"`
-	Org         string               `json:"org"`
-	Band        string               `json:"band"`
-	Online      bool                 `json:"online"`
-	Geolocation *gatewayPositionView `json:"geolocation"`
+	ID          string           `json:"id"`
+	EUI         radio.EUI64      `json:"eui"`
+	Network     string           `json:"network"`
+	Org         string           `json:"org"`
+	Band        string           `json:"band"`
+	Online      bool             `json:"online"`
+	Geolocation *GatewayPosition `json:"geolocation"`
 }
 
-type gatewayPositionView struct {
+// GatewayPosition is where a gateway stands: degrees, metres.
+type GatewayPosition struct {
 	Lat float64 `json:"lat"`
 	Lng float64 `json:"lng"`
 	Alt int     `json:"alt"`
@@ -34,7 +35,7 @@ func (s *Server) viewGateway(g Gateway) gatewayView {
 	v := gatewayView{ID: g.EUI.String(), EUI: g.EUI, Network: s.cfg.Network, Org: s.cfg.Org, Band: g.Band, Online: g.Online}
 	if s.cfg.Position != nil {
 		if p, ok := s.cfg.Position(g.EUI); ok {
-			v.Geolocation = &gatewayPositionView{p.Lat, p.Lng, p.Altitude}
+			v.Geolocation = &GatewayPosition{p.Lat, p.Lng, p.Altitude}
 		}
 	}
 	return v

@@ -1,7 +1,6 @@
 package dataapi
 
 import (
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -62,30 +61,6 @@ func (s *Server) allowOrigin(w http.ResponseWriter, r *http.Request) (done bool)
 func (s *Server) allowedOrigin(origin string) bool {
 	return origin != "" && slices.ContainsFunc(s.cfg.Origins, func(o string) bool { return o == "*" || strings.EqualFold(o, origin) })
 }
-
-// audit writes down who was refused, and why: never a token, and never more
-// lines than somebody can read.
-func (s *Server) audit(r *http.Request, keyID string, p *problem) {
-	switch p.Status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
-	default:
-		return
-	}
-	if s.auditPace.Allow() {
-		s.log.Warn("refused", slog.String("remote", r.RemoteAddr), slog.String("method", r.Method), slog.String("path", bounded(r.URL.Path)),
-			slog.String("key", keyID), slog.String("code", p.Code))
-	}
-}
-
-// auditChange writes down who changed what.
-func (s *Server) auditChange(r *http.Request, keyID string, status int) {
-	if keyID != "" && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		s.log.Info("changed", slog.String("remote", r.RemoteAddr), slog.String("method", r.Method), slog.String("path", bounded(r.URL.Path)),
-			slog.String("key", keyID), slog.Int("status", status))
-	}
-}
-
-func bounded(s string) string { return s[:min(len(s), 128)] }
 
 // paceKey counts a request for the key that it was authorised by.
 func (s *Server) paceKey(cred credentials) error {

@@ -1,11 +1,13 @@
 package dataapi
 
 import (
+	"io"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 )
 
 // metrics are this package's figures, on a registry of their own.
@@ -66,6 +68,17 @@ func (s *Server) connections() float64 {
 
 // Metrics is the registry behind /metrics; others register their figures too.
 func (s *Server) Metrics() prometheus.Registerer { return s.metrics.registry }
+
+// WriteMetrics writes what /metrics shows.
+func (s *Server) WriteMetrics(w io.Writer) error {
+	families, err := s.metrics.registry.Gather()
+	for _, f := range families {
+		if _, werr := expfmt.MetricFamilyToText(w, f); werr != nil {
+			return werr
+		}
+	}
+	return err
+}
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})

@@ -81,8 +81,10 @@ func coveredBy(resource string) Right {
 	switch resource {
 	case "filters":
 		return RightData
-	case "users", "connections":
+	case "users", "connections", "system":
 		return RightKeys
+	case "radio":
+		return RightGateways
 	}
 	return Right(resource)
 }

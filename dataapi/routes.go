@@ -49,7 +49,9 @@ func (s *Server) table() []route {
 		{"/" + organisations, "", methods{http.MethodGet: s.listOrganisations}},
 
 		{"/openapi.json", public, methods{http.MethodGet: serveOpenAPI}},
-	}, s.transferRoutes())
+		{"/clients", "connections", methods{http.MethodGet: s.listClients}},
+		{"/clients/{id}", "connections", methods{http.MethodDelete: s.endClient}},
+	}, s.transferRoutes(), s.radioRoutes(), s.systemRoutes())
 }
 
 // routes serves everything that there is.

@@ -56,6 +56,8 @@ type Config struct {
 	Gateways func() []Gateway
 	// Ready says why the daemon isn't ready; nil if there is nothing to ask.
 	Ready func(context.Context) error
+	// Machine is the radio and the daemon; nil: there is none to show.
+	Machine Machine
 	// Origins are the other sites whose pages may call, such as
 	// "https://example.org", or "*" for all. They need a token, cookies don't count.
 	Origins []string
@@ -143,7 +145,9 @@ type Server struct {
 	byAccount *limits
 	requests  *limits       // of all kinds
 	auditPace *rate.Limiter // lines of the log about refusals
+	trail     auditTrail
 	setup     setup
+	jobs      jobs
 	history   *history
 	links     links
 	metrics   *metrics

@@ -152,6 +152,30 @@ func (s *sessions) has(id string) bool {
 	return false
 }
 
+// userOf is the user whose session has that id, "" if there is none.
+func (s *sessions) userOf(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range s.byHash {
+		if one.ID == id {
+			return one.User
+		}
+	}
+	return ""
+}
+
+// shift lets the sessions go on after the clock was set.
+func (s *sessions) shift(by time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, one := range s.byHash {
+		one.recent, one.Used = one.recent.Add(by), one.Used.Add(by)
+		errs = append(errs, s.store(one))
+	}
+	return errors.Join(errs...)
+}
+
 // end ends the session of a token, if there is one, and its connections.
 func (s *sessions) end(token string) error {
 	hash := hashOf(token)

@@ -65,6 +65,14 @@ func (e *Edge) Explain(ctx context.Context, eui radio.EUI64) (x Explanation, err
 	return x, nil
 }
 
+// Duty tells how much of each sub-band's duty cycle is used.
+func (e *Edge) Duty(ctx context.Context) (use []DutyUse, err error) {
+	if err := e.do(ctx, func() { use = e.dutyUse(time.Now()) }); err != nil {
+		return nil, fmt.Errorf("tell the duty cycle: %w", err)
+	}
+	return use, nil
+}
+
 func (e *Edge) explanation(d *device, now time.Time) Explanation {
 	x := Explanation{Device: d.spec.DevEUI, Now: now, Duty: e.dutyUse(now)}
 	s := d.session()

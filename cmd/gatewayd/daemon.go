@@ -40,6 +40,9 @@ type parts struct {
 	also []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
 	log  *slog.Logger
 
+	ring *logRing          // what log remembers; nil: newDaemon makes one
+	end  func(error) error // ends the daemon for a reason; nil: nobody may
+
 	// dial is how a part of this process reaches the Data API; nil: by TCP.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -50,7 +53,8 @@ type daemon struct {
 	parts  parts
 	region *region.Region
 	conc   *concentrator.Concentrator
-	gnss   *gnss.Receiver // nil: none
+	radio  concentrator.Config // what conc was made with
+	gnss   *gnss.Receiver      // nil: none
 	server *dataapi.Server
 	log    *slog.Logger
 
@@ -63,6 +67,9 @@ type daemon struct {
 // newDaemon wires the parts. It starts nothing and closes nothing: the parts
 // belong to the caller.
 func newDaemon(cfg config.Config, p parts) (*daemon, error) {
+	if p.ring == nil {
+		p.log, p.ring = withRing(p.log)
+	}
 	d := &daemon{cfg: cfg, parts: p, log: p.log, down: errors.New("it has not started yet")}
 	var err error
 	if d.region, err = region.Lookup(cfg.Region.Name); err != nil {
@@ -78,12 +85,14 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	if err := d.listenBeforeTalk(&rc, p.hardware); err != nil {
 		return nil, err
 	}
+	d.radio = rc
 	if d.conc, err = concentrator.New(p.hardware.Port, rc); err != nil {
 		return nil, err
 	}
 	d.server, err = dataapi.New(dataapi.Config{
 		Network: cfg.Network.ID, Documents: p.store, Position: d.position, Ready: d.ready, Log: p.log,
 		Bands: bands(), BandNamed: bandNamed, Gateways: d.gateways, Origins: cfg.DataAPI.OriginList(),
+		Machine: newMachine(d),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("data api: %w", err)

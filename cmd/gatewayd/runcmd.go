@@ -17,6 +17,7 @@ import (
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/halconf"
 	"gatewayd/concentrator/sx1302sim"
+	"gatewayd/dataapi"
 	"gatewayd/nsedge/store"
 )
 
@@ -31,20 +32,35 @@ concentrator, serves the network and the Data API. Logs to standard error; the l
 	}
 	load := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := load()
-		if err != nil {
-			return err
+		for {
+			cfg, err := load()
+			if err != nil {
+				return err
+			}
+			ctx, end := context.WithCancelCause(cmd.Context())
+			err = runDaemon(ctx, cfg, newLogger(std.err, cfg.Log), func(why error) error {
+				if _, err := load(); err != nil && errors.Is(why, dataapi.ErrRestart) {
+					return fmt.Errorf("the configuration would not do: %w", err)
+				}
+				end(why)
+				return nil
+			})
+			end(nil)
+			if err != nil || cmd.Context().Err() != nil || !errors.Is(context.Cause(ctx), dataapi.ErrRestart) {
+				return err
+			}
 		}
-		return runDaemon(cmd.Context(), cfg, newLogger(std.err, cfg.Log))
 	}
 	return cmd
 }
 
-// runDaemon makes the parts of the real world and runs a daemon of them.
-func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+// runDaemon makes the parts of the real world and runs a daemon of them until
+// ctx ends; end makes it end for a reason.
+func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger, end func(error) error) (err error) {
 	var open closers
 	defer func() { err = errors.Join(err, open.close()) }()
-	p := parts{log: log}
+	log, ring := withRing(log)
+	p := parts{log: log, ring: ring, end: end}
 	if p.store, err = store.Open(cfg.State.Dir, store.Options{Log: log}); err != nil {
 		return fmt.Errorf("state.dir: %w", err)
 	}

@@ -36,6 +36,17 @@ const (
 	FixGood
 )
 
+// String is unknown, none or good.
+func (f Fixed) String() string {
+	switch f {
+	case FixNone:
+		return "none"
+	case FixGood:
+		return "good"
+	}
+	return "unknown"
+}
+
 // Report is what one message says. Fields it doesn't speak of are zero.
 type Report struct {
 	Source     string
