@@ -42,6 +42,7 @@ type transmission struct {
 	end     ticks
 	listen  *listening // nil: without listen before talk
 	report  radio.Report
+	written time.Time // shortly before the trigger was
 
 	silenced bool // a carrier whose time is over
 }
@@ -75,6 +76,9 @@ func (c *Config) plan(d radio.Downlink) (*transmission, error) {
 
 // checkFrame checks payload and modulation and applies their defaults.
 func (t *transmission) checkFrame(c *Config) error {
+	if t.d.Immediate && t.d.OnPulse {
+		return fmt.Errorf("%w: it is to start immediately and on a pulse; choose one", radio.ErrFrame)
+	}
 	if n := len(t.d.Payload); n > maxPayload {
 		return fmt.Errorf("%w: payload of %d bytes, at most %d fit", radio.ErrFrame, n, maxPayload)
 	}

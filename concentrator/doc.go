@@ -24,7 +24,7 @@
 //	calibrate.go     SX1255/57: image and carrier         i2c.go      a full-duplex board's amplifier
 //	thermometer.go   the board's temperature
 //	finetime.go      SX1303: nanoseconds after the pulse  cancel.go   withdrawn transmissions    replace.go  one in the place of another
-//	carrier.go       a carrier without modulation         immediate.go  the first instant that is free
+//	carrier.go       a carrier without modulation         trigger.go   by time, at once, on a pulse
 //	place.go         channel plans                         dial.go    SPI over a socket
 //
 // # Time

@@ -23,6 +23,7 @@ var (
 	ErrNotStarted      = errors.New("the transmitter did not start")
 	ErrSX1261          = errors.New("the SX1261 doesn't do as it should")
 	ErrScanAborted     = errors.New("the spectral scan was aborted")
+	ErrNoPulse         = errors.New("no pulse per second")
 	ErrTransmitter     = errors.New("the transmitter stopped early or did not end")
 )
 

@@ -32,7 +32,7 @@ func (r row) or(t testing.TB, column string, other int64) int64 {
 
 func downlink(t testing.TB, call string) (d radio.Downlink, ok bool) {
 	f := fields(call)
-	d = radio.Downlink{Freq: f.hertz(t, "freq"), Power: radio.DBm(f.float(t, "power"))}
+	d = radio.Downlink{Freq: f.hertz(t, "freq"), Power: radio.DBm(f.float(t, "power")), Immediate: f["mode"] == "immediate", OnPulse: f["mode"] == "gps"}
 	if f["payload"] != "" {
 		p, err := hex.DecodeString(f["payload"])
 		if err != nil {
@@ -179,10 +179,15 @@ func compareBlock(t *testing.T, call string, got, want []byte, mod radio.Modulat
 	_, lora := mod.(radio.LoRa)
 	_, carrier := mod.(radio.Carrier)
 	timed := strings.Contains(call, "mode=timestamped")
+	// The recorded triggers of earlier calls are still set.
+	bit := map[string]byte{"immediate": 1, "timestamped": 2, "gps": 4}[fields(call)["mode"]]
+	if got[0] != bit || want[0]&bit == 0 {
+		t.Errorf("%s: triggers 0x%02x, recorded 0x%02x", call, got[0], want[0])
+	}
 	for i := range want {
 		switch {
 		case i <= 0x04 && !timed, i == 0:
-			continue // another kind of trigger; leftover trigger bits
+			continue // another kind of trigger
 		case i == 0x11, i == 0x6F, i == 0x70, i == 0x0B:
 			continue // state and flags
 		case i == 0x2A && !carrier:

@@ -27,6 +27,7 @@ type testBench struct {
 	trace  bytes.Buffer
 	cancel context.CancelFunc
 	done   chan error
+	ppm    float64 // by which the chip's crystal is fast
 }
 
 // fast is the bus of the project's bars: 8 MHz, 30 µs a transfer.
@@ -51,6 +52,7 @@ func newBench(t testing.TB, cfg Config, timing sx1302sim.Timing, change func(*sx
 		change(&sim)
 	}
 	var err error
+	b.ppm = sim.PPM
 	if b.chip, err = sx1302sim.New(sim); err != nil {
 		t.Fatal(err)
 	}

@@ -60,8 +60,13 @@ func (s *session) admit(t *transmission) error {
 	}
 	now := s.clock.now(time.Now())
 	lead := s.c.Lead(t.d)
-	if t.d.Immediate {
+	switch {
+	case t.d.Immediate:
 		s.soonest(t, now, lead)
+	case t.d.OnPulse:
+		if err := s.choosePulse(t, lead); err != nil {
+			return err
+		}
 	}
 	left := (t.at - now).duration()
 	switch {
@@ -115,6 +120,8 @@ func (s *session) due() (at time.Time, ok bool) {
 		return at, false
 	case x.prepared != x.queue[0]:
 		return time.Now(), true
+	case x.queue[0].immediate():
+		return time.Now(), true
 	case x.queue[0].waits() && x.queue[0].listen.begun:
 		return at, false // the SX1261 is at it
 	}
@@ -162,19 +169,21 @@ func (s *session) arm() error {
 	x.queue = x.queue[1:]
 	x.prepared = nil
 	if err := t.watched(); err != nil {
-		s.fail(t, err)
-		return s.abandon(t)
+		return s.giveUp(t, err)
 	}
 	if time.Since(s.clock.at) > counterStale/2 {
 		if err := s.lookAtCounter(); err != nil {
-			s.fail(t, err)
-			return err
+			return s.giveUp(t, err)
+		}
+	}
+	if t.d.OnPulse {
+		if err := s.nextPulse(t); err != nil {
+			return s.giveUp(t, err)
 		}
 	}
 	left := (t.trigger - s.clock.now(time.Now())).duration()
 	if need := s.drv.bus.cost(armFrames-2, armBytes+len(t.d.Payload)) + armMargin; left < need {
-		s.fail(t, fmt.Errorf("%w: %v to the trigger when the bus was free, %v is needed", radio.ErrTooLate, left, need))
-		return s.abandon(t)
+		return s.giveUp(t, fmt.Errorf("%w: %v to the trigger when the bus was free, %v is needed", radio.ErrTooLate, left, need))
 	}
 	err := s.writeTrigger(t)
 	if err == nil {
@@ -193,30 +202,14 @@ func (s *session) arm() error {
 	return nil
 }
 
-// confirm re-reads the counter after the trigger was set.
-func (s *session) confirm(t *transmission) error {
-	r, err := s.drv.counter()
-	if err != nil {
+// giveUp reports a transmission that was not armed. An error of the bus ends
+// the run.
+func (s *session) giveUp(t *transmission, err error) error {
+	s.fail(t, err)
+	if errors.Is(err, ErrTransfer) || errors.Is(err, ErrCounter) {
 		return err
 	}
-	s.c.stats.counterReads.Add(1)
-	if err := s.clock.sample(r.low, r.at); err != nil {
-		return err
-	}
-	t.report.Armed = s.clock.ticks.instant()
-	if s.clock.ticks < t.trigger {
-		return nil
-	}
-	// The moment has passed. If it was set in time the transmitter runs.
-	status, err := s.status(t.chain)
-	if err != nil {
-		return err
-	}
-	if status.emitting() {
-		return nil
-	}
-	return fmt.Errorf("%w: the trigger for %d was set, the counter read back %d µs later",
-		radio.ErrTooLate, t.trigger.instant(), (s.clock.ticks-t.trigger)/ticksPerMicrosecond)
+	return s.abandon(t)
 }
 
 // check looks at the active transmission when it should have started, and
@@ -236,10 +229,15 @@ func (s *session) check() error {
 	case t.carrier != nil && status.emitting() && now >= t.end && !t.silenced:
 		return s.silence(t, now)
 	case status.free() && now >= t.end:
-		t.report.Started, t.report.Ended = t.d.At, (t.end - ticksPerMicrosecond).instant()
+		if err := s.started(t); err != nil {
+			return err
+		}
+		t.report.Ended = (t.end - ticksPerMicrosecond).instant()
 		return s.finish(nil)
 	case x.phase == armed && status.emitting():
-		t.report.Started = t.d.At
+		if err := s.started(t); err != nil {
+			return err
+		}
 		x.phase = emitting
 		x.checkAt = t.end + ticksIn(endCheck)
 	case status.free() && x.phase == emitting:
@@ -295,45 +293,4 @@ func (s *session) failAll(cause error) {
 func (s *session) status(chain int) (txStatus, error) {
 	v, err := s.drv.regs.readByte(reg.TXFsmStatusTX.Chain(chain).Addr())
 	return txStatus(v), err
-}
-
-func (s *session) clearTrigger(chain int) error {
-	r := s.drv.regs
-	r.setByte(reg.TXTrigImmediate.Chain(chain).Addr(), 0)
-	return r.flush()
-}
-
-// writeTrigger writes payload, trigger time and trigger.
-func (s *session) writeTrigger(t *transmission) error {
-	return s.drv.regs.together(func() error { return s.writeTriggerFrames(t) })
-}
-
-func (s *session) writeTriggerFrames(t *transmission) error {
-	r := s.drv.regs
-	payload, buffer := t.d.Payload, reg.TXBuffer0
-	if t.chain == 1 {
-		buffer = reg.TXBuffer1
-	}
-	if t.fsk != nil {
-		payload = append([]byte{byte(len(payload))}, payload...)
-	}
-	open := reg.TXCtrlWriteBuffer.Chain(t.chain)
-	if err := r.put(open, 1); err != nil {
-		return err
-	}
-	if err := s.drv.bus.write(buffer, payload); err != nil {
-		return err
-	}
-	if err := r.put(open, 0); err != nil {
-		return err
-	}
-	at := s.clock.trigger(t.trigger)
-	first := reg.TXTrigImmediate.Chain(t.chain).Addr()
-	for i, v := range []byte{0, byte(at >> 24), byte(at >> 16), byte(at >> 8), byte(at)} {
-		r.setByte(first+reg.Addr(i), v)
-	}
-	if err := r.flush(); err != nil {
-		return err
-	}
-	return r.put(reg.TXTrigDelayed.Chain(t.chain), 1)
 }

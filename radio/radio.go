@@ -110,9 +110,13 @@ type Downlink struct {
 	Mod     Modulation // LoRa, FSK or Carrier
 	Power   DBm        // at the antenna connector; the transmitter never exceeds it
 
-	// Immediate asks for the first instant that is possible, in place of At;
-	// the Report says which it was.
+	// Immediate asks for a start as soon as the transmitter can have it, in
+	// place of At; the Report says when that was.
 	Immediate bool
+	// OnPulse asks for a start by a pulse of the satellite receiver: the first
+	// one that makes it At or later, or, with At 0, the first one that can be
+	// had. A LoRa frame is on the air 1.5 ms after the pulse, as a beacon.
+	OnPulse bool
 
 	// Replaces is the ID of a Downlink whose place this one takes; 0 is none.
 	// The other is withdrawn, before any of it was on the air, if this one is
@@ -130,8 +134,11 @@ type Report struct {
 	Armed   Instant // counter read back after the trigger was set
 	Started Instant // the trigger instant, confirmed by the transmitter's state
 	Ended   Instant // end of the emission
-	Power   DBm     // what was really used: the table entry at or below the request
-	Err     error
+	// Doubt is by how much Started may be off, either way; 0 where the chip
+	// was told the time. An immediate start is known by the host's clock only.
+	Doubt time.Duration
+	Power DBm // what was really used: the table entry at or below the request
+	Err   error
 }
 
 // Margin returns how long before its start the transmission was armed.
