@@ -52,6 +52,14 @@ type dcKey struct {
 
 // calibrateSX125x calibrates all radios. The caller has the front end.
 func (d *driver) calibrateSX125x(ctx context.Context) error {
+	for n, r := range d.cfg.Radios {
+		if !r.Enable {
+			continue
+		}
+		if err := d.sx125x(n).CheckVersion(); err != nil {
+			return fmt.Errorf("radio %c: %w", 'A'+n, err)
+		}
+	}
 	if err := d.load(calMCU, d.cfg.Firmware.Calibration); err != nil {
 		return err
 	}

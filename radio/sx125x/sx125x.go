@@ -144,7 +144,7 @@ var receiver = []setting{
 // SetUp makes the radio a receiver at f. The one with clockOut gives the
 // concentrator its 32 MHz.
 func (r *Radio) SetUp(ctx context.Context, f radio.Hertz, clockOut bool) error {
-	if err := r.checkVersion(); err != nil {
+	if err := r.CheckVersion(); err != nil {
 		return err
 	}
 	clock, crystal := byte(0), byte(regXtal1257)
@@ -177,9 +177,9 @@ func (r *Radio) SetUp(ctx context.Context, f radio.Hertz, clockOut bool) error {
 	return fmt.Errorf("%w: receiver at %d Hz, %d attempts: check its crystal and supply", ErrLock, f, lockAttempts)
 }
 
-// checkVersion finds out whether a radio answers and whether it is the kind
+// CheckVersion finds out whether a radio answers and whether it is the kind
 // that is configured: the high nibble is 1 for the SX1255, 2 for the SX1257.
-func (r *Radio) checkVersion() error {
+func (r *Radio) CheckVersion() error {
 	v, err := r.Read(RegVersion)
 	if err != nil {
 		return err
