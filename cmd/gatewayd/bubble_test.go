@@ -51,6 +51,8 @@ type setup struct {
 	lab    bool
 	change func(*config.Config)
 	log    *slog.Logger
+	sky    *sx1302sim.PPS // with a satellite receiver, whose pulses are as given
+	ppm    float64        // of the chip's crystal
 }
 
 // inBubble runs f in a world whose daemon is ready.
@@ -103,10 +105,17 @@ func newWorld(t *testing.T, s setup) *world {
 	if s.change != nil {
 		s.change(&w.cfg)
 	}
-	hw, chip, err := board.Emulate(board.Emulation{
-		Seed:   1,
+	emulation := board.Emulation{
+		Seed: 1, PPM: s.ppm,
 		Timing: &sx1302sim.Timing{Hz: s.spiHz, PerTransfer: 30 * time.Microsecond, Exact: true},
-	})
+	}
+	if s.sky != nil {
+		w.parts.sky = underSky(&emulation)
+		pulses := *s.sky
+		pulses.Offset = emulation.PPS.Offset
+		emulation.PPS = &pulses
+	}
+	hw, chip, err := board.Emulate(emulation)
 	w.must(err)
 	hw.Board.SPIHz = int64(s.spiHz)
 	w.chip, w.medium = chip, hw.Medium
@@ -115,7 +124,7 @@ func newWorld(t *testing.T, s setup) *world {
 	st, err := store.Open(t.TempDir(), store.Options{})
 	w.must(err)
 	w.parts = parts{
-		hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: w.api,
+		sky: w.parts.sky, hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: w.api,
 		dial: w.api.Dial, log: s.log,
 	}
 	return w

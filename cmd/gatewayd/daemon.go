@@ -42,6 +42,8 @@ type parts struct {
 
 	ring *logRing          // what log remembers; nil: newDaemon makes one
 	end  func(error) error // ends the daemon for a reason; nil: nobody may
+	// sky opens the line of a simulated satellite receiver; nil: there is none.
+	sky func(context.Context) (gnss.Line, error)
 
 	// dial is how a part of this process reaches the Data API; nil: by TCP.
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -97,6 +99,7 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data api: %w", err)
 	}
+	d.classBMetrics(d.server.Metrics())
 	return d, nil
 }
 
@@ -194,6 +197,7 @@ func (d *daemon) runEdge(ctx context.Context) error {
 	}
 	edge, err := nsedge.New(nsedge.Config{
 		Region: d.region, NetID: d.cfg.NetID(), Gateway: eui, Store: d.parts.store, Log: d.log, GPS: d.gps,
+		Clock: gpsClock{d.conc}, ClassB: nsedge.ClassBMode(d.cfg.Network.ClassB), BeaconFreq: radio.Hertz(d.cfg.Network.BeaconFreq), Position: d.beaconPosition,
 		AntennaGain:     d.antennaGain(),
 		IgnoreDutyCycle: !d.cfg.Region.DutyCycle,
 	}, through, d.publish)

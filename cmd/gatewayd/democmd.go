@@ -101,7 +101,9 @@ func runDemo(ctx context.Context, std streams, cfg config.Config, o demoOptions)
 		return err
 	}
 	open.add(ignoreClosed(p.admin))
-	if p.hardware, _, err = board.Emulate(board.Emulation{Log: p.log}); err != nil {
+	emulation := board.Emulation{Log: p.log}
+	p.sky = underSky(&emulation)
+	if p.hardware, _, err = board.Emulate(emulation); err != nil {
 		return err
 	}
 	open.add(p.hardware.Close)

@@ -82,7 +82,7 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger, end fun
 	if p.conf, err = loadConf(&cfg); err != nil {
 		return err
 	}
-	if p.hardware, p.firmware, err = openRadio(cfg, p.conf, log); err != nil {
+	if err = p.openRadio(cfg, log); err != nil {
 		return err
 	}
 	open.add(p.hardware.Close)
@@ -133,25 +133,29 @@ func exposed(c config.DataAPI) bool {
 }
 
 // openRadio opens the board and the firmware that goes with its radios.
-func openRadio(cfg config.Config, conf *halconf.Conf, log *slog.Logger) (*board.Hardware, concentrator.Firmware, error) {
+func (p *parts) openRadio(cfg config.Config, log *slog.Logger) (err error) {
 	if cfg.Emulated() {
-		hw, _, err := board.Emulate(emulation(conf, log))
-		return hw, concentrator.EmulatedFirmware(), err
+		e := emulation(p.conf, log)
+		if cfg.Concentrator.GPS != config.Off {
+			p.sky = underSky(&e)
+		}
+		p.firmware = concentrator.EmulatedFirmware()
+		p.hardware, _, err = board.Emulate(e)
+		return err
 	}
 	b, err := board.Lookup(cfg.Concentrator.Board)
 	if err != nil {
-		return nil, concentrator.Firmware{}, err
+		return err
 	}
 	radios, _ := b.Radios(cfg.Region.Name)
-	if conf != nil {
-		radios = conf.Concentrator.Radios
+	if p.conf != nil {
+		radios = p.conf.Concentrator.Radios
 	}
-	firmware, err := concentrator.LoadFirmware(cfg.Firmware.Dir, radios[0].Type, radios[1].Type)
-	if err != nil {
-		return nil, firmware, err
+	if p.firmware, err = concentrator.LoadFirmware(cfg.Firmware.Dir, radios[0].Type, radios[1].Type); err != nil {
+		return err
 	}
-	hw, err := openBoard(b, cfg, log)
-	return hw, firmware, err
+	p.hardware, err = openBoard(b, cfg, log)
+	return err
 }
 
 // emulation is the simulated board: what a packet forwarder's file asks for,

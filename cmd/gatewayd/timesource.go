@@ -19,6 +19,9 @@ const timeWatch = 10 * time.Second
 // the board; nil if there is none.
 func (d *daemon) satellites(b board.Board) *gnss.Receiver {
 	c := d.cfg.Concentrator
+	if d.parts.sky != nil {
+		return gnss.New(gnss.Config{Open: d.parts.sky, UBlox: true, LeapSeconds: c.LeapSeconds, Log: d.log})
+	}
 	device := c.GPS
 	if device == "" && strings.HasPrefix(b.SPI, "/dev/") {
 		device = b.GNSS.Device
@@ -34,13 +37,15 @@ func (d *daemon) satellites(b board.Board) *gnss.Receiver {
 }
 
 // timeSources tells the driver where time comes from. A simulated chip has
-// the host's clock and nothing to judge it by.
+// simulated satellites, or the host's clock and nothing to judge it by.
 func (d *daemon) timeSources(rc *concentrator.Config, b board.Board) {
 	rc.LeapSeconds = d.cfg.Concentrator.LeapSeconds
-	if d.cfg.Emulated() {
+	if d.cfg.Emulated() && d.parts.sky == nil {
 		return
 	}
-	rc.HostClock = gnss.HostClock
+	if !d.cfg.Emulated() {
+		rc.HostClock = gnss.HostClock
+	}
 	if d.gnss = d.satellites(b); d.gnss != nil {
 		rc.Fixes = d.gnss.Fixes()
 	}

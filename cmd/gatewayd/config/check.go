@@ -99,6 +99,7 @@ func (c Config) check() Faults {
 			k.fault("network.id", id, "8 or 32 hex digits are wanted, or \"\" for one that is made")
 		}
 	}
+	c.checkClassB(&k)
 	c.checkGateway(&k)
 	k.folder("state.dir", c.State.Dir)
 	k.folder("firmware.dir", c.Firmware.Dir)
@@ -162,6 +163,19 @@ func (c Config) checkGateway(k *checker) {
 
 // maxLeapSeconds is more than this century needs.
 const maxLeapSeconds = 60
+
+func (c Config) checkClassB(k *checker) {
+	k.oneOf("network.class_b", c.Network.ClassB, ClassBAuto, ClassBOn, Off)
+	f := c.Network.BeaconFreq
+	r, err := region.Lookup(c.Region.Name)
+	if f == 0 || err != nil {
+		return
+	}
+	if _, ok := r.EIRP(radio.Hertz(f)); !ok {
+		from, to := r.Range()
+		k.fault("network.beacon_freq", f, "a gateway may not send there; allowed: 0 for the region's, or what %s allows from %d to %d Hz", r, from, to)
+	}
+}
 
 func (c Config) checkTime(k *checker) {
 	cc := c.Concentrator

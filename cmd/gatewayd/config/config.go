@@ -35,6 +35,12 @@ const (
 	LBTOff  = "off"
 )
 
+// Values of network.class_b beside off.
+const (
+	ClassBAuto = "auto"
+	ClassBOn   = "on"
+)
+
 // DefaultAir is where the simulated medium of an emulated concentrator
 // listens when air.listen is not set.
 const DefaultAir = "127.0.0.1:7707"
@@ -91,8 +97,10 @@ type Region struct {
 
 // Network identifies the LoRaWAN network.
 type Network struct {
-	NetID string `toml:"net_id" comment:"6 hex digits. 000000 and 000001 are for private networks."`
-	ID    string `toml:"id" comment:"8 or 32 hex digits: meta.network in the Data API. Empty: made at the first start and kept."`
+	NetID      string `toml:"net_id" comment:"6 hex digits. 000000 and 000001 are for private networks."`
+	ClassB     string `toml:"class_b" comment:"Beacons of class B: auto (while time comes from a satellite receiver), on (also by a host clock that NTP steers) or off."`
+	BeaconFreq int    `toml:"beacon_freq" comment:"Hz, where beacons are sent instead of the region's channel; class B devices are told. 0: the region's."`
+	ID         string `toml:"id" comment:"8 or 32 hex digits: meta.network in the Data API. Empty: made at the first start and kept."`
 }
 
 // Gateway describes the gateway itself.
@@ -126,7 +134,7 @@ func Default() Config {
 		Concentrator: Concentrator{Driver: DriverSX1302, Board: "semtech-corecell", LBT: LBTAuto},
 		DataAPI:      DataAPI{Listen: "127.0.0.1:8080"},
 		Region:       Region{Name: "EU868", DutyCycle: true},
-		Network:      Network{NetID: "000000"},
+		Network:      Network{NetID: "000000", ClassB: ClassBAuto},
 		State:        State{Dir: "/var/lib/gatewayd"},
 		Firmware:     Firmware{Dir: "/usr/lib/gatewayd/firmware"},
 		Log:          Log{Level: "info", Format: "text"},
