@@ -19,7 +19,7 @@ func viewRadio(d *nsedge.Device) radioView {
 	return radioView{d.MaxDutyCycle, d.DownlinkChannels}
 }
 
-// setRadioField sets a field of radioView; others are left alone.
+// setRadioField sets a field of radioView or classBView; others are left alone.
 func setRadioField(d *nsedge.Device, body fields, name string) (err error) {
 	switch name {
 	case "max_duty_cycle":
@@ -30,6 +30,8 @@ func setRadioField(d *nsedge.Device, body fields, name string) (err error) {
 			return badField(body.name(name), "%s; a list of {index, freq} is wanted, freq in Hz", body.raw(name))
 		}
 		d.DownlinkChannels = slices.Clip(list)
+	default:
+		err = setClassBField(d, body, name)
 	}
 	return err
 }

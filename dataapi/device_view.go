@@ -46,6 +46,7 @@ type deviceView struct {
 
 	radioView
 	view11
+	classBView
 }
 
 type adrView struct {
@@ -85,7 +86,7 @@ func viewDevice(d *nsedge.Device, org string, secrets bool) deviceView {
 		RX2:         rx2View{d.RX2Force, d.RX2DataRate, uint32(d.RX2Freq)},
 		BlockUplink: d.BlockUplink, BlockDownlink: d.BlockDownlink,
 		LastActivity: unixOrNull(d.LastActivity), LastJoin: unixOrNull(d.LastJoin),
-		radioView: viewRadio(d), view11: view11Of(d, secrets),
+		radioView: viewRadio(d), view11: view11Of(d, secrets), classBView: viewClassB(d),
 	}
 	if v.Tags == nil {
 		v.Tags = []string{}

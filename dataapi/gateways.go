@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"gatewayd/nsedge"
 	"gatewayd/radio"
 )
 
@@ -12,6 +13,7 @@ type Gateway struct {
 	EUI    radio.EUI64
 	Band   string
 	Online bool
+	ClassB *nsedge.ClassBState // nil: unknown
 }
 
 type gatewayView struct {
@@ -22,6 +24,7 @@ type gatewayView struct {
 	Band        string           `json:"band"`
 	Online      bool             `json:"online"`
 	Geolocation *GatewayPosition `json:"geolocation"`
+	ClassB      *beaconView      `json:"class_b,omitempty"`
 }
 
 // GatewayPosition is where a gateway stands: degrees, metres.
@@ -32,7 +35,7 @@ type GatewayPosition struct {
 }
 
 func (s *Server) viewGateway(g Gateway) gatewayView {
-	v := gatewayView{ID: g.EUI.String(), EUI: g.EUI, Network: s.cfg.Network, Org: s.cfg.Org, Band: g.Band, Online: g.Online}
+	v := gatewayView{ID: g.EUI.String(), EUI: g.EUI, Network: s.cfg.Network, Org: s.cfg.Org, Band: g.Band, Online: g.Online, ClassB: viewBeacons(g.ClassB)}
 	if s.cfg.Position != nil {
 		if p, ok := s.cfg.Position(g.EUI); ok {
 			v.Geolocation = &GatewayPosition{p.Lat, p.Lng, p.Altitude}

@@ -4,12 +4,16 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"gatewayd/nsedge"
 )
 
 func TestGatewaysOfTheSite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		state := nsedge.ClassBState{Mode: nsedge.ClassBAuto, Why: "no time", Sent: 3, Last: time.Unix(1_700_000_000, 500_000_000)}
 		r := start(t, Config{
-			Gateways: func() []Gateway { return []Gateway{{mustEUI("b0fd0b7002640000"), "AU915-1", true}} },
+			Gateways: func() []Gateway { return []Gateway{{mustEUI("b0fd0b7002640000"), "AU915-1", true, &state}} },
 			Position: testEncoder(t).position,
 		})
 		const path = "/api/v1.0/gateways"
@@ -21,6 +25,10 @@ func TestGatewaysOfTheSite(t *testing.T) {
 		g, _ := body["gateway"].(map[string]any)
 		if status != http.StatusOK || len(body) != 1 || g["id"] != "b0fd0b7002640000" || g["network"] != testNetwork || g["band"] != "AU915-1" || g["online"] != true || g["geolocation"].(map[string]any)["alt"] != 954.0 {
 			t.Errorf("%d %v", status, body)
+		}
+		b, _ := g["class_b"].(map[string]any)
+		if b["active"] != false || b["why"] != "no time" || b["sent"] != 3.0 || b["time_source"] != "none" || b["last_beacon"] != 1_700_000_000.5 {
+			t.Errorf("%v", b)
 		}
 		if status, body = r.rest("GET", path+"/0000000000000001", ""); status != http.StatusNotFound {
 			t.Errorf("%d %v", status, body)

@@ -48,5 +48,6 @@ func (d *daemon) gateways() []dataapi.Gateway {
 	if edge == nil {
 		return nil
 	}
-	return []dataapi.Gateway{{EUI: eui, Band: d.region.Short(), Online: d.ready(context.Background()) == nil}}
+	state := edge.ClassB()
+	return []dataapi.Gateway{{EUI: eui, Band: d.region.Short(), Online: d.ready(context.Background()) == nil, ClassB: &state}}
 }

@@ -22,7 +22,8 @@ func Columns() []string {
 		"counters_size", "counter_up", "counter_down", "counter_down_app", "strict_counter",
 		"adr.mode", "adr.datarate", "adr.tx_power", "rx1.delay", "rx1.offset", "rx2.force", "rx2.datarate", "rx2.freq",
 		"adr_ack.limit_exp", "adr_ack.delay_exp", "rejoin.time_n", "rejoin.count_n",
-		"mac", "max_duty_cycle", "downlink_channels", "block_uplink", "block_downlink",
+		"mac", "max_duty_cycle", "downlink_channels", "multicast", "repeat",
+		"ping_slot.periodicity", "ping_slot.freq", "ping_slot.datarate", "block_uplink", "block_downlink",
 		"geolocation.lat", "geolocation.lng", "geolocation.precision",
 		"state",
 	}
