@@ -201,8 +201,12 @@ func TestSoftwareDevicesJoinAndTalkInEveryRegion(t *testing.T) {
 					}
 					return &nsedge.DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("ok"), HasPayload: true, Port: 5}
 				})
-				for id, version := range []string{"1.0.2", "1.0.3", "1.0.4"} {
-					d := w.device(byte(id), func(c *enddevice.Config, _ *nsedge.Device) { c.Version = version })
+				for id, version := range []string{"1.0.2", "1.0.3", "1.0.4", "1.1"} {
+					d := w.device(byte(id), func(c *enddevice.Config, dev *nsedge.Device) {
+						if c.Version = version; version == "1.1" {
+							of11(c, dev)
+						}
+					})
 					if err := d.Join(w.t.Context()); err != nil {
 						w.t.Fatalf("%s: %v", version, err)
 					}
@@ -222,8 +226,8 @@ func TestSoftwareDevicesJoinAndTalkInEveryRegion(t *testing.T) {
 				}
 				ups := w.count(func(ev nsedge.Event) bool { u, ok := ev.(*nsedge.UplinkEvent); return ok && !u.Duplicate })
 				downs := w.count(func(ev nsedge.Event) bool { _, ok := ev.(*nsedge.DownlinkEvent); return ok })
-				if ups != 15 || downs != 18 {
-					w.t.Errorf("%d uplinks and %d downlinks, want 15 and 18", ups, downs)
+				if ups != 20 || downs != 24 {
+					w.t.Errorf("%d uplinks and %d downlinks, want 20 and 24", ups, downs)
 				}
 				w.noErrors()
 			})

@@ -10,14 +10,19 @@ import (
 )
 
 // transmit sends a frame on a random channel that has the data rate and is
-// free, waiting for one if need be, and returns after its end.
-func (d *Device) transmit(ctx context.Context, frame []byte, dr int, wait radio.Instant) (air.Transmission, Channel, error) {
+// free, waiting for one if need be, and returns after its end. The frame is
+// made for the channel.
+func (d *Device) transmit(ctx context.Context, seal func(Channel) ([]byte, error), dr int, wait radio.Instant) (air.Transmission, Channel, error) {
 	mod, err := d.region.DataRate(dr)
 	if err != nil {
 		return air.Transmission{}, Channel{}, err
 	}
 	power := d.power()
 	channel, err := d.pick(ctx, dr, power, wait)
+	if err != nil {
+		return air.Transmission{}, channel, err
+	}
+	frame, err := seal(channel)
 	if err != nil {
 		return air.Transmission{}, channel, err
 	}

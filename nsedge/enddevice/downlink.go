@@ -29,7 +29,10 @@ func (d *Device) receive(a Arrival) *Downlink {
 		d.emit(Rejected{a, err})
 		return nil
 	}
-	d.st.FCntDown = down.FCnt + 1
+	*d.st.counter(down.Port > 0) = down.FCnt + 1
+	if down.Confirmed {
+		d.st.ConfDown = down.FCnt
+	}
 	d.unheard = 0
 	if a.Window != "RXC" {
 		d.dropSticky()
@@ -43,24 +46,28 @@ func (d *Device) receive(a Arrival) *Downlink {
 
 // open checks counter and MIC, and decrypts.
 func (d *Device) open(a Arrival, phy *lorawan.PHYPayload, mac *lorawan.MACPayload) (*Downlink, error) {
-	fcnt, err := d.fullCounter(uint16(mac.FHDR.FCnt))
+	fcnt, err := d.fullCounter(uint16(mac.FHDR.FCnt), mac.FPort != nil && *mac.FPort > 0)
 	if err != nil {
 		return nil, err
 	}
 	mac.FHDR.FCnt = fcnt
-	nwk, app := lorawan.AES128Key(d.st.NwkSKey), lorawan.AES128Key(d.st.AppSKey)
-	if ok, err := phy.ValidateDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, nwk); err != nil || !ok {
+	if ok, err := phy.ValidateDownlinkDataMIC(d.st.macVersion(), d.st.FCntUp-1, d.st.integrity()); err != nil || !ok {
 		return nil, fmt.Errorf("downlink: MIC is wrong with counter %d", fcnt)
 	}
 	down := &Downlink{
 		Arrival: a, FCnt: fcnt, Confirmed: phy.MHDR.MType == lorawan.ConfirmedDataDown,
 		ACK: mac.FHDR.FCtrl.ACK, Pending: mac.FHDR.FCtrl.FPending,
 	}
+	if d.st.V11 {
+		if err := phy.EncryptFOpts(d.st.encryption()); err != nil { // decrypts
+			return nil, fmt.Errorf("downlink: decrypt: %w", err)
+		}
+	}
 	options := raw(mac.FHDR.FOpts)
 	if mac.FPort != nil {
-		key := app
+		key := lorawan.AES128Key(d.st.AppSKey)
 		if *mac.FPort == 0 {
-			key = nwk
+			key = d.st.encryption()
 		}
 		plain, err := lorawan.EncryptFRMPayload(key, false, mac.FHDR.DevAddr, fcnt, raw(mac.FRMPayload))
 		if err != nil {
@@ -78,8 +85,8 @@ func (d *Device) open(a Arrival, phy *lorawan.PHYPayload, mac *lorawan.MACPayloa
 
 // fullCounter returns the lowest counter with these low bits that may come
 // next (§4.3.1.5).
-func (d *Device) fullCounter(low uint16) (uint32, error) {
-	next := d.st.FCntDown
+func (d *Device) fullCounter(low uint16, app bool) (uint32, error) {
+	next := *d.st.counter(app)
 	full := next&^0xFFFF | uint32(low)
 	if full < next && !d.cfg.Counter16 {
 		full += 0x1_0000
@@ -87,7 +94,7 @@ func (d *Device) fullCounter(low uint16) (uint32, error) {
 	if full < next {
 		return 0, fmt.Errorf("downlink: counter %d was used: %d is the next", low, next)
 	}
-	if gap := full - next; d.cfg.Version != "1.0.4" && gap >= maxGap {
+	if gap := full - next; !d.cfg.counts() && gap >= maxGap {
 		return 0, fmt.Errorf("downlink: counter %d was used, or is %d beyond the next, %d", low, gap, next)
 	}
 	return full, nil

@@ -1,10 +1,10 @@
 // Package enddevice is a LoRaWAN device in software: the other end of the air,
-// for the demo and for tests. It is a LoRaWAN 1.0.2 to 1.0.4 device of class A
-// or C, activated by OTAA or ABP, attached to a station of the simulated
-// medium.
+// for the demo and for tests. It is a LoRaWAN 1.0.2 to 1.0.4 or 1.1 device of
+// class A or C, activated by OTAA or ABP, attached to a station of the
+// simulated medium.
 //
 // A [Device] is used in one of two ways: [Device.Run] joins and then sends
-// forever, or a test calls [Device.Join] and [Device.Send] step by step. What
+// forever, or a test calls [Device.Join], [Device.Send], [Device.Rejoin] step by step. What
 // happens is told to Config.Events: [Joining], [Joined], [Sent], [Received],
 // [Rejected], with the exact instants of air time.
 //
@@ -13,9 +13,9 @@
 // Config.State continues from one.
 //
 // Section numbers in comments are those of the LoRaWAN 1.0.4 specification
-// (TS001-1.0.4) and of RP002-1.0.3 where that is said. The receiver is ideal:
-// it hears every frame that begins in its window. Class B, LoRaWAN 1.1 and
-// relays are not implemented.
+// (TS001-1.0.4), in version11.go those of LoRaWAN 1.1, and of RP002-1.0.3 where
+// that is said. The receiver is ideal: it hears every frame that begins in its
+// window. Class B and relays are not implemented.
 package enddevice
 
 import (
@@ -26,8 +26,11 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/brocaar/lorawan"
 
 	"gatewayd/nsedge/region"
 	"gatewayd/radio"
@@ -52,8 +55,9 @@ type Config struct {
 	DevEUI  radio.EUI64    // needed
 	JoinEUI radio.EUI64    // AppEUI of LoRaWAN 1.0
 	Region  *region.Region // needed
-	Version string         // "1.0.2", "1.0.3" or "1.0.4" (the zero value); before 1.0.4 DevNonces look random
+	Version string         // "1.0.2", "1.0.3", "1.0.4" (the zero value) or "1.1"; before 1.0.4 DevNonces look random
 	AppKey  Key            // for OTAA
+	NwkKey  Key            // for OTAA of LoRaWAN 1.1
 	ABP     *Session       // activates the device by personalisation
 
 	Station air.StationConfig // path loss or position
@@ -71,7 +75,8 @@ type Config struct {
 	Interval    time.Duration            // between uplinks; 0 means a minute
 	Jitter      time.Duration            // each interval is longer by a random part of it
 	Payload     func(uplink uint32) Data // called for each uplink, from 0
-	RejoinAfter int                      // that many uplinks in a row that wanted an answer and had none; 0 is never
+	RejoinAfter int                      // that many uplinks in a row that wanted an answer and had none, join; 0 is never
+	RejoinEvery int                      // LoRaWAN 1.1: that many uplinks, send a rejoin-request of type 0, whatever the network says; 0 is never
 
 	State  *State       // to continue from; nil begins anew
 	Save   func(State)  // see package documentation; called from the device's goroutine
@@ -101,12 +106,13 @@ type Device struct {
 	region   *region.Region // with the dwell times of TXParamSetupReq
 	all      []Channel      // of a fixed plan, by index; nil where channels are free
 	rnd      *rand.Rand
-	free     map[string]radio.Instant // when a sub-band may be used again
-	quiet    radio.Instant            // when DutyCycleReq allows the next frame
-	answers  []answer                 // to MAC commands, and own requests
-	ack      bool                     // the next uplink acknowledges
-	unheard  int                      // ADR_ACK_CNT
-	unanswer int                      // uplinks in a row without a wanted answer
+	free     map[string]radio.Instant       // when a sub-band may be used again
+	quiet    radio.Instant                  // when DutyCycleReq allows the next frame
+	answers  []answer                       // to MAC commands, and own requests
+	ack      bool                           // the next uplink acknowledges
+	unheard  int                            // ADR_ACK_CNT
+	unanswer int                            // uplinks in a row without a wanted answer
+	forced   *lorawan.ForceRejoinReqPayload // to be obeyed after the uplink
 
 	mu       sync.Mutex
 	snapshot State
@@ -166,8 +172,8 @@ func (c *Config) check() error {
 	switch {
 	case c.Region == nil:
 		return bad("Region", "nil", "look one up with region.Lookup")
-	case c.Version != "1.0.2" && c.Version != "1.0.3" && c.Version != "1.0.4":
-		return bad("Version", c.Version, "1.0.2, 1.0.3 or 1.0.4 is allowed")
+	case !slices.Contains([]string{"1.0.2", "1.0.3", "1.0.4", version11}, c.Version):
+		return bad("Version", c.Version, "1.0.2, 1.0.3, 1.0.4 or 1.1 is allowed")
 	case c.Class != "A" && c.Class != "C":
 		return bad("Class", c.Class, "A or C is allowed")
 	case c.DataRate < 0 || c.DataRate > 15:
@@ -193,6 +199,8 @@ func (d *Device) start() {
 	d.reset()
 	if d.cfg.ABP != nil {
 		d.st.Session, d.st.Joined = *d.cfg.ABP, true
+		d.st.V11 = d.cfg.Version == version11
+		d.st.Indicate = d.st.V11
 	}
 }
 

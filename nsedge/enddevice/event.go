@@ -15,8 +15,9 @@ type Event interface{ event() }
 // Joining is a join-request on the air; it is told when it has ended.
 type Joining struct {
 	air.Transmission
-	DevNonce uint16
+	DevNonce uint16 // RJcount of a rejoin-request
 	DataRate int
+	Type     lorawan.JoinType // 0xff, or that of a rejoin-request
 }
 
 // Joined is a join-accept that was taken.
@@ -26,6 +27,7 @@ type Joined struct {
 	NetID     uint32
 	JoinNonce uint32
 	DevNonce  uint16
+	Type      lorawan.JoinType // of the request
 }
 
 // Sent is an uplink on the air; it is told when it has ended.

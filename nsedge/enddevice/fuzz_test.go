@@ -46,7 +46,7 @@ func FuzzMACCommands(f *testing.F) {
 			}
 		}
 		for n := 0; len(d.answers) > 0 && n < 300; n++ {
-			if len(d.options(maxOptions)) > maxOptions {
+			if len(d.options(nil, maxOptions)) > maxOptions {
 				t.Errorf("%x: FOpts too long", options)
 			}
 			d.dropSticky()

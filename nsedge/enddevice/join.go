@@ -71,24 +71,24 @@ func (d *Device) tryJoin(ctx context.Context, dr int, earliest radio.Instant) (a
 			JoinEUI: lorawan.EUI64(d.cfg.JoinEUI), DevEUI: lorawan.EUI64(d.cfg.DevEUI), DevNonce: lorawan.DevNonce(nonce),
 		},
 	}
-	if err := phy.SetUplinkJoinMIC(lorawan.AES128Key(d.cfg.AppKey)); err != nil {
+	if err := phy.SetUplinkJoinMIC(lorawan.AES128Key(d.cfg.root())); err != nil {
 		return air.Transmission{}, fmt.Errorf("join-request: %w", err)
 	}
 	frame, err := phy.MarshalBinary()
 	if err != nil {
 		return air.Transmission{}, fmt.Errorf("join-request: %w", err)
 	}
-	up, channel, err := d.transmit(ctx, frame, dr, earliest)
+	up, channel, err := d.transmit(ctx, func(Channel) ([]byte, error) { return frame, nil }, dr, earliest)
 	if err != nil {
 		return up, fmt.Errorf("join-request: %w", err)
 	}
-	d.emit(Joining{up, nonce, dr})
+	d.emit(Joining{up, nonce, dr, lorawan.JoinRequestType})
 	delays := d.region.Delays()
 	slots, err := d.windows(up, channel, dr, delays.JoinAccept1, delays.JoinAccept2)
 	if err != nil {
 		return up, fmt.Errorf("join-request: %w", err)
 	}
-	ok, err := d.listen(ctx, up, slots, func(a Arrival) bool { return d.accept(a, nonce, dr) })
+	ok, err := d.listen(ctx, up, slots, func(a Arrival) bool { return d.accept(a, lorawan.JoinRequestType, nonce, dr) })
 	if err == nil && !ok {
 		err = fmt.Errorf("join: %w", ErrNoAccept)
 	}
@@ -105,56 +105,78 @@ func (d *Device) nextNonce() (uint16, error) {
 	n := uint16(d.st.Joins)
 	d.st.Joins++
 	d.save()
-	if d.cfg.Version == "1.0.4" {
+	if d.cfg.counts() {
 		return n, nil
 	}
 	return n*40_503 + uint16(d.cfg.Seed)*257 + uint16(d.cfg.DevEUI[7])<<8 + uint16(d.cfg.DevEUI[6]), nil
 }
 
-// accept takes a join-accept and reports whether it was right. The device
-// doesn't compare JoinNonces: network servers before 1.0.4 draw them.
-func (d *Device) accept(a Arrival, nonce uint16, dr int) bool {
+// accept takes a join-accept that answers a request of that type and reports
+// whether it was right. nonce is the DevNonce or RJcount. Only a device of 1.1
+// compares JoinNonces: network servers before 1.0.4 draw them.
+func (d *Device) accept(a Arrival, kind lorawan.JoinType, nonce uint16, dr int) bool {
 	var phy lorawan.PHYPayload
 	if err := phy.UnmarshalBinary(a.Payload); err != nil || phy.MHDR.MType != lorawan.JoinAccept {
 		return false // somebody else's downlink
 	}
-	appKey := lorawan.AES128Key(d.cfg.AppKey)
-	if err := phy.DecryptJoinAcceptPayload(appKey); err != nil {
-		d.emit(Rejected{a, fmt.Errorf("join-accept: %w", err)})
-		return false
+	encrypt := d.cfg.root()
+	if kind != lorawan.JoinRequestType {
+		encrypt = d.cfg.jsEncKey()
 	}
-	if ok, err := phy.ValidateDownlinkJoinMIC(lorawan.JoinRequestType, lorawan.EUI64(d.cfg.JoinEUI), lorawan.DevNonce(nonce), appKey); err != nil || !ok {
-		d.emit(Rejected{a, errors.New("join-accept: the MIC is wrong, or it is for another device")})
+	if err := phy.DecryptJoinAcceptPayload(lorawan.AES128Key(encrypt)); err != nil {
+		d.emit(Rejected{a, fmt.Errorf("join-accept: %w", err)})
 		return false
 	}
 	p, ok := phy.MACPayload.(*lorawan.JoinAcceptPayload)
 	if !ok {
 		return false
 	}
-	if err := d.activate(p, nonce, dr); err != nil {
+	sign := d.cfg.root()
+	if p.DLSettings.OptNeg && d.cfg.Version == version11 {
+		sign = d.cfg.jsIntKey()
+	}
+	if ok, err := phy.ValidateDownlinkJoinMIC(kind, lorawan.EUI64(d.cfg.JoinEUI), lorawan.DevNonce(nonce), lorawan.AES128Key(sign)); err != nil || !ok {
+		d.emit(Rejected{a, errors.New("join-accept: the MIC is wrong, or it is for another device")})
+		return false
+	}
+	if err := d.activate(p, kind, nonce, dr); err != nil {
 		d.emit(Rejected{a, fmt.Errorf("join-accept: %w", err)})
 		return false
 	}
 	d.save()
 	d.log.Debug("joined", "dev_addr", d.st.DevAddr.String())
-	d.emit(Joined{Arrival: a, DevAddr: d.st.DevAddr, NetID: netID(p.HomeNetID), JoinNonce: uint32(p.JoinNonce), DevNonce: nonce})
+	d.emit(Joined{Arrival: a, DevAddr: d.st.DevAddr, NetID: netID(p.HomeNetID), JoinNonce: uint32(p.JoinNonce), DevNonce: nonce, Type: kind})
 	return true
 }
 
 func netID(n lorawan.NetID) uint32 { return uint32(n[0])<<16 | uint32(n[1])<<8 | uint32(n[2]) }
 
 // activate sets the state that a join-accept makes (§6.2.6), on top of that
-// after a reset.
-func (d *Device) activate(p *lorawan.JoinAcceptPayload, nonce uint16, dr int) error {
+// after a reset. One that answers a rejoin-request of type 2 leaves the radio
+// as it is.
+func (d *Device) activate(p *lorawan.JoinAcceptPayload, kind lorawan.JoinType, nonce uint16, dr int) error {
+	switch {
+	case d.cfg.Version == version11 && uint32(p.JoinNonce) < d.st.JoinNonce:
+		return fmt.Errorf("JoinNonce %d was used: %d is the next", p.JoinNonce, d.st.JoinNonce)
+	case kind != lorawan.JoinRequestType && !p.DLSettings.OptNeg:
+		return errors.New("OptNeg is missing: a rejoin-request is answered by a network of 1.1")
+	}
 	if _, err := d.region.Downlink(int(p.DLSettings.RX2DataRate)); err != nil {
 		return fmt.Errorf("RX2DataRate: %w", err)
 	}
 	if off := int(p.DLSettings.RX1DROffset); off > d.region.MaxRX1Offset() {
 		return fmt.Errorf("RX1DROffset: %w: %d, 0 to %d is allowed", region.ErrOffset, off, d.region.MaxRX1Offset())
 	}
-	d.st.Joined = true
-	d.st.DevAddr = DevAddr(p.DevAddr)
-	d.st.NwkSKey, d.st.AppSKey = sessionKeys(d.cfg.AppKey, uint32(p.JoinNonce), netID(p.HomeNetID), nonce)
+	if kind == lorawan.RejoinRequestType0 || kind == lorawan.RejoinRequestType1 {
+		d.reset()
+	}
+	d.st.JoinNonce = uint32(p.JoinNonce) + 1
+	d.st.Joined, d.st.NetID = true, p.HomeNetID
+	d.st.Session = d.cfg.session(p, nonce)
+	d.answers, d.ack, d.unheard, d.unanswer = nil, false, 0, 0
+	if kind == lorawan.RejoinRequestType2 {
+		return nil
+	}
 	d.st.RX1Delay = max(int(p.RXDelay), 1)
 	d.st.RX1Offset = int(p.DLSettings.RX1DROffset)
 	d.st.RX2DR = int(p.DLSettings.RX2DataRate)

@@ -56,8 +56,12 @@ func (d *Device) say(cid lorawan.CID, payload lorawan.MACCommandPayload, sticky 
 	d.answers = append(d.answers, answer{cid: cid, bytes: b, sticky: sticky})
 }
 
-// options returns as many waiting commands as fit, in order; the others wait.
-func (d *Device) options(room int) (out []byte) {
+// options returns what goes first and as many waiting commands as fit, in
+// order; the others wait.
+func (d *Device) options(first []byte, room int) (out []byte) {
+	if len(first) <= room {
+		out = first
+	}
 	var rest []answer
 	for i, a := range d.answers {
 		if len(out)+len(a.bytes) > room {
@@ -114,6 +118,8 @@ func (d *Device) obey(list []lorawan.MACCommand, snr radio.DB) {
 			if d.region.HasTXParamSetup() && d.txParams(p) {
 				d.say(lorawan.TXParamSetupAns, nil, true)
 			}
+		default:
+			d.obey11(list[i])
 		case nil:
 			if list[i].CID == lorawan.DevStatusReq {
 				margin := min(max(math.Round(float64(snr)), -32), 31)

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
+
+	"github.com/brocaar/lorawan"
 
 	"gatewayd/nsedge/region"
 	"gatewayd/radio"
@@ -59,15 +62,27 @@ func (a *DevAddr) UnmarshalText(text []byte) error {
 // Session is what an activation makes.
 type Session struct {
 	DevAddr  DevAddr
-	NwkSKey  Key
+	NwkSKey  Key // FNwkSIntKey in LoRaWAN 1.1
 	AppSKey  Key
 	FCntUp   uint32 // of the next uplink
-	FCntDown uint32 // the lowest that the next downlink may have
+	FCntDown uint32 // the lowest that the next downlink may have; of NFCntDown in 1.1
+
+	// LoRaWAN 1.1.
+	V11         bool   `json:",omitempty"` // the session is one of 1.1
+	SNwkSIntKey Key    `json:",omitzero"`
+	NwkSEncKey  Key    `json:",omitzero"`
+	AFCntDown   uint32 `json:",omitempty"`
+	ConfDown    uint32 `json:",omitempty"` // counter of the last confirmed downlink, which its ACK is signed with
+	Indicate    bool   `json:",omitempty"` // RekeyInd or ResetInd are not confirmed yet
+	ModeKnown   bool   `json:",omitempty"` // DeviceModeInd is
+	RJCount0    uint32 `json:",omitempty"` // of the next rejoin-request of type 0 or 2
 }
 
 // State is what a device must not forget. It can be stored as JSON.
 type State struct {
-	Joins uint32 // join-requests sent so far, by which DevNonces are made
+	Joins     uint32 // join-requests sent so far, by which DevNonces are made
+	JoinNonce uint32 `json:",omitempty"` // the lowest that the next join-accept may have; 1.1
+	RJCount1  uint32 `json:",omitempty"` // of the next rejoin-request of type 1
 	// Joined says whether there is a session.
 	Joined bool
 	Session
@@ -83,6 +98,15 @@ type State struct {
 	Channels  []Channel
 	Dwell     *region.Dwell // of TXParamSetupReq
 	MaxEIRP   *radio.DBm    // of TXParamSetupReq
+
+	// LoRaWAN 1.1.
+	NetID       lorawan.NetID `json:",omitzero"`
+	AckLimit    int           `json:",omitempty"` // of ADRParamSetupReq; 0 is the region's
+	AckDelay    int           `json:",omitempty"`
+	RejoinTime  time.Duration `json:",omitempty"` // of RejoinParamSetupReq
+	RejoinCount int           `json:",omitempty"` // 0: it never came
+	Since       int           `json:",omitempty"` // uplinks since the last join or rejoin-request
+	SinceTime   radio.Instant `json:",omitempty"` // and when that was
 }
 
 // Channel is an uplink channel.
@@ -103,14 +127,14 @@ func (s State) clone() State {
 func (d *Device) reset() {
 	r := d.cfg.Region
 	d.region = r
-	s := State{Joins: d.st.Joins, NbTrans: 1, RX1Delay: int(r.Delays().RX1.Seconds())}
+	s := State{Joins: d.st.Joins, JoinNonce: d.st.JoinNonce, RJCount1: d.st.RJCount1, SinceTime: d.m.Now(), NbTrans: 1, RX1Delay: int(r.Delays().RX1.Seconds())}
 	s.RX2Freq, s.RX2DR = r.RX2()
 	for _, c := range r.JoinChannels() {
 		s.Channels = append(s.Channels, Channel{Index: c.Index, Freq: c.Freq, MinDR: c.MinDR, MaxDR: c.MaxDR, Enabled: true})
 	}
 	d.st = s
 	d.st.DataRate = d.st.nearestDR(d.cfg.DataRate)
-	d.answers, d.ack, d.unheard, d.unanswer, d.quiet = nil, false, 0, 0, 0
+	d.answers, d.ack, d.unheard, d.unanswer, d.quiet, d.forced = nil, false, 0, 0, 0, nil
 }
 
 // readRegion takes the dwell times of the state into account.

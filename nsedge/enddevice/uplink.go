@@ -8,7 +8,6 @@ import (
 
 	"github.com/brocaar/lorawan"
 
-	"gatewayd/nsedge/region"
 	"gatewayd/radio"
 )
 
@@ -27,6 +26,9 @@ func (d *Device) Send(ctx context.Context, port uint8, payload []byte, confirmed
 	if !d.st.Joined {
 		return Result{}, fmt.Errorf("send: %w: call Join or Run first", ErrNotJoined)
 	}
+	if d.rekeyTimeout() {
+		return Result{}, fmt.Errorf("send: %w: the network did not confirm the keys", ErrNotJoined)
+	}
 	d.adrBackOff()
 	u, err := d.compose(Data{port, payload, confirmed})
 	if err != nil {
@@ -43,6 +45,10 @@ func (d *Device) Send(ctx context.Context, port uint8, payload []byte, confirmed
 	case wanted:
 		d.unanswer++
 	}
+	d.st.Since++
+	if err := d.rejoinIfDue(ctx); err != nil {
+		return result, fmt.Errorf("send: %w", err)
+	}
 	if d.cfg.RejoinAfter > 0 && d.unanswer >= d.cfg.RejoinAfter && d.cfg.ABP == nil {
 		d.log.Warn("network is silent, joining again", "unanswered", d.unanswer)
 		d.reset()
@@ -57,7 +63,7 @@ func (d *Device) Send(ctx context.Context, port uint8, payload []byte, confirmed
 // uplink is a data frame ready to be sent.
 type uplink struct {
 	Data
-	frame     []byte
+	phy       lorawan.PHYPayload // encrypted, without its MIC
 	fcnt      uint32
 	dr        int
 	ack       bool
@@ -73,7 +79,7 @@ func (d *Device) repeat(ctx context.Context, u uplink) (Result, error) {
 	}
 	var earliest radio.Instant
 	for n := 1; n <= times; n++ {
-		t, channel, err := d.transmit(ctx, u.frame, u.dr, earliest)
+		t, channel, err := d.transmit(ctx, func(c Channel) ([]byte, error) { return d.sign(&u, c) }, u.dr, earliest)
 		if err != nil {
 			return result, err
 		}
@@ -114,16 +120,16 @@ func (d *Device) compose(data Data) (uplink, error) {
 	if !usable(d.st.Channels, u.dr) {
 		return u, fmt.Errorf("%w: DR%d", ErrNoChannel, u.dr)
 	}
-	room := d.region.MaxUplinkPayload(u.dr, region.Version{LoRaWAN: d.cfg.Version}) - len(data.Payload)
+	room := d.region.MaxUplinkPayload(u.dr, d.cfg.revision()) - len(data.Payload)
 	if room < 0 {
 		return u, fmt.Errorf("%w: %d bytes, DR%d of %s carries %d", ErrPayloadSize, len(data.Payload), u.dr, d.region, room+len(data.Payload))
 	}
-	u.adrAckReq = d.cfg.ADR && d.unheard >= region.ADRAckLimit
+	u.adrAckReq = d.cfg.ADR && d.unheard >= d.ackLimit()
 	mac := &lorawan.MACPayload{FHDR: lorawan.FHDR{
 		DevAddr: lorawan.DevAddr(d.st.DevAddr), FCnt: u.fcnt,
 		FCtrl: lorawan.FCtrl{ADR: d.cfg.ADR, ADRACKReq: u.adrAckReq, ACK: u.ack},
 	}}
-	if opts := d.options(min(room, maxOptions)); len(opts) > 0 {
+	if opts := d.options(d.indications(), min(room, maxOptions)); len(opts) > 0 {
 		mac.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: opts}}
 	}
 	if data.Port != 0 {
@@ -131,7 +137,7 @@ func (d *Device) compose(data Data) (uplink, error) {
 		mac.FRMPayload = []lorawan.Payload{&lorawan.DataPayload{Bytes: data.Payload}}
 	}
 	var err error
-	if u.frame, err = d.seal(mac, data.Confirmed); err != nil {
+	if u.phy, err = d.seal(mac, data.Confirmed); err != nil {
 		return u, err
 	}
 	d.st.FCntUp++
@@ -141,20 +147,30 @@ func (d *Device) compose(data Data) (uplink, error) {
 	return u, nil
 }
 
-// seal encrypts and signs an uplink.
-func (d *Device) seal(mac *lorawan.MACPayload, confirmed bool) ([]byte, error) {
+// seal encrypts an uplink.
+func (d *Device) seal(mac *lorawan.MACPayload, confirmed bool) (lorawan.PHYPayload, error) {
 	phy := lorawan.PHYPayload{MHDR: lorawan.MHDR{MType: lorawan.UnconfirmedDataUp}, MACPayload: mac}
 	if confirmed {
 		phy.MHDR.MType = lorawan.ConfirmedDataUp
 	}
 	if err := phy.EncryptFRMPayload(lorawan.AES128Key(d.st.AppSKey)); err != nil {
-		return nil, fmt.Errorf("encrypt: %w", err)
+		return phy, fmt.Errorf("encrypt: %w", err)
 	}
-	nwk := lorawan.AES128Key(d.st.NwkSKey)
-	if err := phy.SetUplinkDataMIC(lorawan.LoRaWAN1_0, 0, 0, 0, nwk, nwk); err != nil {
+	if d.st.V11 {
+		if err := phy.EncryptFOpts(d.st.encryption()); err != nil {
+			return phy, fmt.Errorf("encrypt: %w", err)
+		}
+	}
+	return phy, nil
+}
+
+// sign makes the bytes of an uplink; in LoRaWAN 1.1 the MIC depends on the
+// channel.
+func (d *Device) sign(u *uplink, c Channel) ([]byte, error) {
+	if err := u.phy.SetUplinkDataMIC(d.st.macVersion(), d.st.ConfDown, uint8(u.dr), uint8(c.Index), lorawan.AES128Key(d.st.NwkSKey), d.st.integrity()); err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
-	frame, err := phy.MarshalBinary()
+	frame, err := u.phy.MarshalBinary()
 	if err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
 	}
@@ -165,8 +181,8 @@ func (d *Device) seal(mac *lorawan.MACPayload, confirmed bool) ([]byte, error) {
 // after ADR_ACK_LIMIT and ADR_ACK_DELAY uplinks first full power, then a step
 // down in data rate every ADR_ACK_DELAY, at last all default channels.
 func (d *Device) adrBackOff() {
-	over := d.unheard - region.ADRAckLimit
-	if !d.cfg.ADR || over < region.ADRAckDelay || over%region.ADRAckDelay != 0 {
+	over, delay := d.unheard-d.ackLimit(), d.ackDelay()
+	if !d.cfg.ADR || over < delay || over%delay != 0 {
 		return
 	}
 	switch lower := d.lowerDR(); {
@@ -185,7 +201,7 @@ func (d *Device) adrBackOff() {
 // current one if there is none.
 func (d *Device) lowerDR() int {
 	for dr := d.st.DataRate - 1; dr >= 0; dr-- {
-		if usable(d.st.Channels, dr) && d.region.MaxUplinkPayload(dr, region.Version{LoRaWAN: d.cfg.Version}) > 0 {
+		if usable(d.st.Channels, dr) && d.region.MaxUplinkPayload(dr, d.cfg.revision()) > 0 {
 			return dr
 		}
 	}
