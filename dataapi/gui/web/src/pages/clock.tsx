@@ -1,26 +1,28 @@
 // The gateway's clock against the browser's. It never decides when something
 // is sent, but it dates what was heard.
-import { get, put } from "../api";
+import { get, post } from "../api";
 import { date, seconds } from "../format";
 import { useAction, useLoad } from "../parts/hooks";
 import { Card, Problem } from "../parts/ui";
-
-interface ClockState {
-  time: number;
-  quality: string;
-  message?: string;
-}
+import type { SystemState } from "./system";
 
 const tolerable = 2; // s
+
+const qualities: Record<string, string> = {
+  none: "nobody keeps it",
+  host: "nobody keeps it",
+  "host-disciplined": "kept by a time server",
+  gnss: "kept by satellites",
+};
 
 export function Clock() {
   const { value, reload } = useLoad(async (s) => {
     const before = Date.now();
-    const { clock } = await get<{ clock: ClockState }>("/system/clock", s).catch(() => ({ clock: null }));
-    return clock && { ...clock, off: clock.time - (before + Date.now()) / 2000 };
+    const { system } = await get<{ system: SystemState }>("/system", s);
+    return { ...system.time, off: system.time.now - (before + Date.now()) / 2000 };
   }, [], 10_000);
   const set = useAction(async () => {
-    await put("/system/clock", { time: Date.now() / 1000 });
+    await post("/system/time", { time: Date.now() / 1000 });
     reload();
   });
   if (!value) return null;
@@ -28,14 +30,24 @@ export function Clock() {
   return (
     <Card title="Clock">
       <p>
-        The gateway says {date(value.time)} <span class="quiet">({value.quality})</span>
-        {wrong && <span class="warn">, {seconds(Math.abs(value.off))} {value.off < 0 ? "behind" : "ahead of"} this computer</span>}.
+        {date(value.now)}, {qualities[value.quality] ?? value.quality}
+        {value.error > 0 && <span class="quiet"> (± {seconds(value.error)})</span>}
+        {wrong ? (
+          <span class="warn">
+            ; {seconds(Math.abs(value.off))} {value.off < 0 ? "behind" : "ahead of"} this computer
+          </span>
+        ) : (
+          <span class="good">; agrees with this computer</span>
+        )}
+        .
       </p>
       {wrong && (
-        <button type="button" disabled={set.busy} onClick={() => void set.go()}>
+        <button type="button" disabled={set.busy || !value.settable} onClick={() => void set.go()}>
           Take this computer's time
         </button>
       )}
+      {wrong && !value.settable && <p class="quiet">gatewayd may not set the clock here; the operating system's settings do.</p>}
+      <p class="quiet">No transmission goes by this clock.</p>
       <Problem text={set.error} />
     </Card>
   );

@@ -66,6 +66,7 @@ interface Client {
   remote?: string;
   since?: number;
   queued?: number;
+  queue?: number;
   sent?: number;
 }
 
@@ -94,7 +95,9 @@ function Clients() {
                 <td class="wrap">{c.description || c.key}</td>
                 <td class="mono">{c.remote}</td>
                 <td>{ago(c.since)}</td>
-                <td class="num">{c.queued}</td>
+                <td class={`num ${(c.queued ?? 0) * 2 > (c.queue ?? 1) ? "warn" : ""}`}>
+                  {c.queued} of {c.queue}
+                </td>
                 <td class="num">{c.sent}</td>
               </tr>
             ))}

@@ -1,1 +1,243 @@
-export function System() { return <h1>System</h1>; }
+// The daemon and its host.
+import { useEffect, useState } from "preact/hooks";
+import { base, get, optional, post } from "../api";
+import { ago, clock, date, seconds, size } from "../format";
+import { useAction, useLoad } from "../parts/hooks";
+import { Card, Facts, Problem, Sure, Tabs } from "../parts/ui";
+import { Backup } from "./backup";
+import { Clock } from "./clock";
+
+export interface SystemState {
+  version: string;
+  go: string;
+  platform: string;
+  hostname: string;
+  board: string;
+  driver: string;
+  region: string;
+  ready: string;
+  started: number;
+  uptime: number;
+  memory: { goroutines: number; heap: number; resident: number };
+  storage: { path: string; size: number; used: number; free: number };
+  time: { now: number; quality: string; error: number; drift: number; leap_seconds: number; settable: boolean };
+  gnss: { open: boolean; fix: string; satellites: number; position?: { lat: number; lng: number; alt: number }; messages: number; damaged: number } | null;
+  tls: { mode: string; names: string[]; not_after: number; fingerprint: string } | null;
+}
+
+const tabs: [string, string][] = [
+  ["state", "State"],
+  ["log", "Log"],
+  ["audit", "Who did what"],
+  ["backup", "Backup"],
+];
+
+export function System(p: { route: string[] }) {
+  const at = p.route[1] || "state";
+  return (
+    <>
+      <h1>System</h1>
+      <Tabs at={at} of={tabs} base="system" />
+      {at === "log" ? <Log /> : at === "audit" ? <Audit /> : at === "backup" ? <Backup /> : <State />}
+    </>
+  );
+}
+
+function State() {
+  const { value, error } = useLoad((s) => get<{ system: SystemState }>("/system", s), [], 3000);
+  const x = value?.system;
+  if (!x) return <Problem text={error} />;
+  return (
+    <>
+      <Problem text={error || (x.ready !== "ok" ? `Uplinks reach nobody: ${x.ready}` : "")} />
+      <div class="cards">
+        <Card title="gatewayd">
+          <Facts
+            of={[
+              ["Version", x.version],
+              ["Runs for", seconds(x.uptime)],
+              ["Since", date(x.started)],
+              ["Host", `${x.hostname}, ${x.platform}`],
+              ["Board", x.board],
+              ["Driver", x.driver],
+              ["Region", x.region],
+              ["Memory", size(x.memory.resident)],
+            ]}
+          />
+        </Card>
+        <Card title="Storage">
+          <Facts
+            of={[
+              ["Folder", <code>{x.storage.path}</code>],
+              ["gatewayd's data", size(x.storage.used)],
+              ["Free", `${size(x.storage.free)} of ${size(x.storage.size)}`],
+            ]}
+          />
+        </Card>
+        <Clock />
+        <Card title="Satellites">
+          {x.gnss ? (
+            <Facts
+              of={[
+                ["Receiver", x.gnss.open ? <span class="good">speaks</span> : <span class="bad">is silent</span>],
+                ["Fix", x.gnss.fix],
+                ["Satellites", x.gnss.satellites],
+                ["Position", x.gnss.position && `${x.gnss.position.lat.toFixed(5)}, ${x.gnss.position.lng.toFixed(5)}, ${x.gnss.position.alt} m`],
+              ]}
+            />
+          ) : (
+            <p class="quiet">No receiver is configured.</p>
+          )}
+        </Card>
+        <Card title="Certificate">
+          {x.tls ? (
+            <>
+              <Facts
+                of={[
+                  ["Kind", { self: "made by this gateway", files: "from files", acme: "from a public authority" }[x.tls.mode] ?? x.tls.mode],
+                  ["Names", x.tls.names.join(", ")],
+                  ["Valid until", date(x.tls.not_after)],
+                ]}
+              />
+              <p class="quiet">SHA-256 fingerprint, to compare:</p>
+              <pre class="broken">{x.tls.fingerprint}</pre>
+            </>
+          ) : (
+            <p class="quiet">This page comes without encryption: fine on the gateway itself, not over a network.</p>
+          )}
+        </Card>
+        <Actions />
+      </div>
+    </>
+  );
+}
+
+function Actions() {
+  const [done, setDone] = useState("");
+  const { go, busy, error } = useAction(async (path: string) => setDone((await post<{ message: string }>(path)).message));
+  return (
+    <Card title="Actions">
+      <div class="row">
+        <a class="button" href={`${base}/system/support`} download="gatewayd-support.zip">
+          Support bundle
+        </a>
+        <a class="button" href="/metrics" target="_blank" rel="noopener">
+          Figures for Prometheus
+        </a>
+        <Sure label="Restart" question="Nothing is heard for some seconds." disabled={busy} onSure={() => void go("/system/restart")} />
+        <Sure label="Stop" question="Somebody has to start it again." disabled={busy} onSure={() => void go("/system/stop")} />
+      </div>
+      <p class="quiet">The bundle has log, figures and configuration, without secrets.</p>
+      {done && <p role="status">{done}</p>}
+      <Problem text={error} />
+    </Card>
+  );
+}
+
+interface Line {
+  number: number;
+  time: number;
+  level: string;
+  message: string;
+  fields?: Record<string, unknown>;
+}
+
+const kept = 500;
+const levels = ["debug", "info", "warn", "error"];
+
+function Log() {
+  const [level, setLevel] = useState("info");
+  const [lines, setLines] = useState<Line[]>([]);
+  const [error, setError] = useState("");
+  useEffect(() => {
+    let last = 0;
+    let stopped = false;
+    setLines([]);
+    const run = async () => {
+      if (document.hidden) return;
+      try {
+        const { log } = await get<{ log: Line[] }>(`/system/log?level=${level}&limit=${kept}${last ? `&after=${last}` : ""}`);
+        if (stopped || log.length === 0) return;
+        last = log[log.length - 1]!.number;
+        setLines((old) => [...old, ...log].slice(-kept));
+        setError("");
+      } catch (err) {
+        if (!stopped) setError(String(err));
+      }
+    };
+    void run();
+    const timer = setInterval(() => void run(), 2000);
+    return () => {
+      stopped = true;
+      clearInterval(timer);
+    };
+  }, [level]);
+  return (
+    <Card
+      title="The last lines of the log"
+      class="scroll"
+      action={
+        <select aria-label="Least level" style={{ width: "auto" }} value={level} onChange={(e) => setLevel(e.currentTarget.value)}>
+          {levels.map((l) => (
+            <option key={l}>{l}</option>
+          ))}
+        </select>
+      }
+    >
+      <Problem text={error} />
+      <table>
+        <tbody>
+          {lines.toReversed().map((l) => (
+            <tr key={l.number}>
+              <td class="mono">{clock(l.time)}</td>
+              <td class={/err/i.test(l.level) ? "bad" : /warn/i.test(l.level) ? "warn" : "quiet"}>{l.level.toLowerCase()}</td>
+              <td class="wrap">{l.message}</td>
+              <td class="wrap mono quiet">
+                {Object.entries(l.fields ?? {})
+                  .map(([k, v]) => `${k}=${typeof v === "object" ? JSON.stringify(v) : String(v)}`)
+                  .join(" ")}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Card>
+  );
+}
+
+interface Entry {
+  time: number;
+  what: "refused" | "changed";
+  method: string;
+  path: string;
+  key: string;
+  remote: string;
+  status: number;
+  code: string;
+}
+
+function Audit() {
+  const { value, error } = useLoad((s) => optional<{ audit: Entry[] }>("/audit?limit=300", s), [], 5000);
+  return (
+    <Card title="Changes and refusals since the start" class="scroll">
+      <Problem text={error} />
+      {value?.audit.length === 0 && <p class="empty">Nothing yet.</p>}
+      <table>
+        <tbody>
+          {value?.audit.map((e, i) => (
+            <tr key={`${e.time}-${i}`}>
+              <td>{ago(e.time)}</td>
+              <td class={e.what === "refused" ? "warn" : ""}>{e.what}</td>
+              <td class="mono wrap">
+                {e.method} {e.path}
+              </td>
+              <td class="quiet">{e.code || e.status}</td>
+              <td class="mono hide-small">{e.remote}</td>
+              <td class="mono hide-small">{e.key}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Card>
+  );
+}
