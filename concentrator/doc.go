@@ -22,7 +22,7 @@
 //	companion.go     the SX1261, a command at a time       lbt.go      listen before talk     spectral.go  how loud it is
 //	health.go        is it still alive?                    stats.go   figures
 //	calibrate.go     SX1255/57: image and carrier         i2c.go      a full-duplex board's amplifier
-//	thermometer.go   the board's temperature
+//	thermometer.go   the board's temperature               examine.go  a sick chip's doctor
 //	finetime.go      SX1303: nanoseconds after the pulse  cancel.go   withdrawn transmissions    replace.go  one in the place of another
 //	carrier.go       a carrier without modulation         trigger.go   by time, at once, on a pulse
 //	place.go         channel plans                         dial.go    SPI over a socket

@@ -43,7 +43,10 @@ type Misbehaviour struct {
 
 	Analog      Analog
 	RadioErrors [2]uint16 // device errors of SX1250 radios
+	DeadRadios  [2]bool   // the radio doesn't answer and gives no clock
 	ResetBroken bool      // the reset pin isn't connected
+	StuckBit    bool      // a bit of the AGC's program memory is 0 whatever is written
+	Noise       int       // in one of so many transfers a bit of the answer is turned; 0: in none
 
 	SX1261 SX1261Misbehaviour
 }
@@ -64,6 +67,7 @@ type Faults struct {
 	mu     sync.Mutex
 	m      Misbehaviour
 	popped int // bytes read from the FIFO since Set
+	quiet  int // transfers since the last bit that noise turned
 }
 
 // Set changes the misbehaviour: f gets the present state.
@@ -123,6 +127,22 @@ func (f *Faults) analog() Analog {
 }
 
 func (f *Faults) resetBroken() bool { return f.active(&f.m.ResetBroken) }
+
+// noise turns a bit of an answer now and then.
+func (f *Faults) noise(r []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.m.Noise <= 0 || len(r) == 0 {
+		return
+	}
+	if f.quiet++; f.quiet >= f.m.Noise {
+		f.quiet = 0
+		r[len(r)-1] ^= 0x10
+	}
+}
+
+// deadRadio tells whether a radio is dead.
+func (f *Faults) deadRadio(i int) bool { return f.active(&f.m.DeadRadios[i]) }
 
 func (f *Faults) takeJump() int64 {
 	f.mu.Lock()

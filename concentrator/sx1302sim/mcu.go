@@ -2,6 +2,10 @@ package sx1302sim
 
 import "gatewayd/concentrator/reg"
 
+// stuckByte is where the AGC's program memory has the bit of
+// [Misbehaviour.StuckBit].
+const stuckByte = 0x0123
+
 // memory is the program memory of one of the two MCUs.
 type memory struct {
 	bytes   [reg.MCUMemorySize]byte
@@ -47,6 +51,9 @@ func (m *mcu) write(c *Chip, name string, i int, v byte, open bool) {
 	}
 	if page := c.file.get(reg.CommonPage); page != 0 {
 		c.violation("write to %s memory while the page register (0x5600) is %d; set it to 0 first", name, page)
+	}
+	if name == "AGC" && i == stuckByte && c.faults.active(&c.faults.m.StuckBit) {
+		v &^= 1
 	}
 	m.memory.bytes[i] = v
 	m.memory.written[i/64] |= 1 << (i % 64)

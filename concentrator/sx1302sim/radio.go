@@ -71,7 +71,7 @@ func (c *Chip) radioFrame(i int, w, r []byte) {
 		c.violation("radio %d addressed with type bit %v = %d, which is not the radio's kind", i, typeBit, c.file.get(typeBit))
 		return
 	}
-	if f.on {
+	if f.on && !c.faults.deadRadio(i) {
 		f.dev.transfer(c, w, r)
 	}
 }

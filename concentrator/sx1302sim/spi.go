@@ -161,6 +161,7 @@ func (c *Chip) carry(w, r []byte, limit int) error {
 		r = c.scratch[:len(w)]
 	}
 	c.exchange(w, r, answer, limit)
+	c.faults.noise(r)
 	if c.trace != nil {
 		c.writeTrace(w, r)
 	}
