@@ -113,6 +113,18 @@ type Gain struct {
 	Digital uint8   `toml:"digital"`
 }
 
+// Lines lists the lines that opening the board drives, for people, e.g.
+// "GPIO17 (reset)".
+func (b Board) Lines() []string {
+	var list []string
+	for _, l := range b.lines() {
+		if l.pin != 0 && l.key != "gnss_reset" {
+			list = append(list, fmt.Sprintf("%v (%s)", l.pin, l.key))
+		}
+	}
+	return list
+}
+
 // SPIClock is SPIHz as a frequency.
 func (b Board) SPIClock() physic.Frequency { return physic.Frequency(b.SPIHz) * physic.Hertz }
 

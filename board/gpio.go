@@ -123,3 +123,40 @@ func (h *header) Close() error {
 	clear(h.taken)
 	return nil
 }
+
+// LineUse is who has a line of a board.
+type LineUse struct {
+	Key      string // as in the board's file, e.g. "reset"
+	Pin      Pin
+	Consumer string // "": nobody
+	Hint     string // what to do about the consumer; begins with "; "
+}
+
+// LineUses tells who has the board's lines, and the label of the controller.
+// It drives none.
+func (b Board) LineUses() (label string, uses []LineUse, err error) {
+	h, err := openHeader()
+	if err != nil {
+		return "", nil, err
+	}
+	uses, err = b.lineUses(h)
+	return h.label, uses, err
+}
+
+func (b Board) lineUses(h *header) (uses []LineUse, err error) {
+	for _, l := range b.lines() {
+		if l.pin == 0 || l.pin == b.GNSSReset {
+			continue // not driven
+		}
+		line := h.line(int(l.pin))
+		if line == nil {
+			return nil, fmt.Errorf("%s has no line %d", h.label, int(l.pin))
+		}
+		u := LineUse{Key: l.key, Pin: l.pin, Consumer: line.Consumer()}
+		if u.Consumer != "" {
+			u.Hint = busyHint(l.pin, u.Consumer)
+		}
+		uses = append(uses, u)
+	}
+	return uses, nil
+}

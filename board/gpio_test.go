@@ -134,3 +134,28 @@ func TestTakenLineNamesItsConsumerAndTheOverlay(t *testing.T) {
 		t.Error(h)
 	}
 }
+
+// Who has a line is found out without touching any.
+func TestLineUsesAreTold(t *testing.T) {
+	b := mustLookup(t, "semtech-corecell")
+	lines := fakeLines()
+	lines[18].consumer = "pps-gpio"
+	h, err := headerOf([]controller{fakeController("pinctrl-bcm2711", lines)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	uses, err := b.lineUses(h)
+	if err != nil || len(uses) != 3 {
+		t.Fatalf("%+v, %v", uses, err)
+	}
+	for _, u := range uses {
+		if (u.Consumer != "") != (u.Pin == 18) || (u.Hint != "") != (u.Pin == 18) {
+			t.Errorf("%+v", u)
+		}
+	}
+	for i, l := range lines {
+		if l.requests != 0 {
+			t.Errorf("line %d was requested", i)
+		}
+	}
+}

@@ -99,7 +99,7 @@ func (d *driver) named(names ...string) func(context.Context) (string, error) {
 				}
 			}
 		}
-		return "so it is", nil
+		return "done", nil
 	}
 }
 
@@ -209,7 +209,10 @@ func (d *driver) lookRadios(ctx context.Context) (string, error) {
 			continue
 		}
 		one, err := d.lookRadio(ctx, n)
-		if seen += fmt.Sprintf("%c: %s ", 'A'+n, one); err != nil {
+		if seen != "" {
+			seen += ", "
+		}
+		if seen += fmt.Sprintf("%c: %s", 'A'+n, one); err != nil {
 			return seen, fmt.Errorf("radio %c: %w", 'A'+n, err)
 		}
 	}

@@ -54,7 +54,7 @@ line or the configuration is wrong.`,
 	root.AddCommand(
 		newDemo(std), newRun(std), newSim(std),
 		newKey(std), newUser(std), newDevice(std), newFirmware(std),
-		newConfig(std), newBoard(std), newVersion(std),
+		newConfig(std), newBoard(std), newDoctor(std), newVersion(std),
 	)
 	return root
 }

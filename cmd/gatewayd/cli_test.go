@@ -46,7 +46,7 @@ func TestHelpOfEachCommand(t *testing.T) {
 		"device", "device add", "device set", "device list", "device show", "device remove",
 		"firmware", "firmware import", "firmware check",
 		"config", "config check", "config print", "version",
-		"board", "board list", "board show", "board hold",
+		"doctor", "board", "board list", "board show", "board hold",
 	} {
 		name := "help " + words
 		t.Run(name, func(t *testing.T) {

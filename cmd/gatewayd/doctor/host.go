@@ -22,11 +22,11 @@ import (
 // Host is what is asked of the machine: the one that this runs on, or a
 // test's.
 type Host struct {
-	FS       fs.FS                                                 // of "/"
-	Space    func(dir string) (free, total uint64, err error)      // bytes on its file system
-	Writable func(dir string) error                                // nil, or why no file can be made there
-	Clock    func() (disciplined bool, within time.Duration)       // as gnss.HostClock
-	Listen   func(addr string) error                               // nil if the address is free
+	FS       fs.FS                                            // of "/"
+	Space    func(dir string) (free, total uint64, err error) // bytes on its file system
+	Writable func(dir string) error                           // nil, or why no file can be made there
+	Clock    func() (disciplined bool, within time.Duration)  // as gnss.HostClock
+	Listen   func(addr string) error                          // nil if the address is free
 	Lines    func(b board.Board) (label string, uses []board.LineUse, err error)
 	UID      int
 	Groups   []int

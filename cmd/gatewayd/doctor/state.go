@@ -24,7 +24,7 @@ func (s *Subject) firmware() Check {
 	dir := s.Config.Firmware.Dir
 	if _, err := concentrator.LoadFirmware(dir, s.Radios...); err != nil {
 		return Check{"firmware", expected, err.Error(), Bad,
-			"Run on a computer with internet: fetch-firmware DIR; then here: sudo gatewayd firmware import DIR"}
+			"With internet: sudo /usr/lib/gatewayd/fetch-firmware. Without: copy the vendor's source tree (Lora-net/sx1302_hal, version 2.1.0) here, and run: sudo gatewayd firmware import PATH-TO-sx1302_hal"}
 	}
 	return Check{"firmware", expected, "they are in " + dir, OK, ""}
 }
@@ -72,7 +72,7 @@ func (s *Subject) storage() []Check {
 		list = append(list, Check{"state folder", expected, err.Error(), Bad,
 			"Make it the service's: sudo install -d -o gatewayd -g gatewayd " + dir + "; or run doctor as that user."})
 	default:
-		list = append(list, Check{"state folder", expected, "it is", OK, ""})
+		list = append(list, Check{"state folder", expected, "writable", OK, ""})
 	}
 	if free, total, err := s.Host.Space(dir); err == nil {
 		seen := fmt.Sprintf("%d of %d MB on %s (%s)", free>>20, total>>20, m.device, m.kind)
@@ -128,7 +128,7 @@ func (s *Subject) ports() Check {
 	if err := s.Host.Listen(addr); err != nil {
 		return Check{"port", expected, err.Error(), Bad, "Stop the program that listens there (ss -ltnp shows it), or set dataapi.listen to another port."}
 	}
-	return Check{"port", expected, "it is", OK, ""}
+	return Check{"port", expected, "free", OK, ""}
 }
 
 // satellites listens to the receiver.
@@ -140,16 +140,23 @@ func (s *Subject) satellites(ctx context.Context) []Check {
 	if s.Daemon {
 		return []Check{skipped("satellites", expected, "the daemon has the line")}
 	}
+	if _, err := s.Host.stat(s.gnssDevice()); err != nil {
+		return []Check{skipped("satellites", expected, "its line is not there")}
+	}
 	st, err := s.Satellites(ctx)
 	if err != nil {
 		return []Check{{"satellites", expected, err.Error(), Note, "See the steps before about its line. Without a receiver the gateway works; time then comes from NTP."}}
 	}
-	seen := fmt.Sprintf("%d messages (%d damaged), %d satellites, fix: %v", st.Messages, st.Damaged, st.Satellites, st.Fix)
+	seen := fmt.Sprintf("%d messages (%d damaged), %d satellites, fix: %s", st.Messages, st.Damaged, st.Satellites, fixed(st.Fix))
 	switch {
 	case st.Messages == 0:
 		return []Check{{"satellites", expected, "nothing was heard", Note, "Check concentrator.gps and that no console has the line; a receiver that lost its power needs a minute. Without it the gateway works; time then comes from NTP."}}
-	case st.Fix != gnss.FixValid:
+	case st.Fix != gnss.FixGood:
 		return []Check{{"satellites", expected, seen, Note, "Put the satellite antenna where it sees the sky; the first fix takes up to 15 minutes."}}
 	}
 	return []Check{{"satellites", expected, seen, OK, ""}}
+}
+
+func fixed(f gnss.Fixed) string {
+	return map[gnss.Fixed]string{gnss.FixUnknown: "not told", gnss.FixNone: "none", gnss.FixGood: "good"}[f]
 }
