@@ -3,23 +3,15 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"runtime/pprof"
 	"time"
+
+	"gatewayd/cmd/gatewayd/doctor"
 )
-
-// secretText finds what looks like a key or a token, or follows a word that
-// announces one.
-var secretText = regexp.MustCompile(`(?i)\b[0-9a-f]{32,}\b|(access_token|password|authorization|token|secret|key)(["']?\s*[=:]\s*)("[^"]*"|[^\s"&,}]+)|(://)[^/\s@]+@`)
-
-// scrub takes secrets out of a text. The log has none; this is the second
-// fence.
-func scrub(text []byte) []byte {
-	return secretText.ReplaceAll(text, []byte("$1$2$4(secret)"))
-}
 
 // Support implements dataapi.Machine.
 func (m *machine) Support(w io.Writer) error {
@@ -33,6 +25,7 @@ func (m *machine) Support(w io.Writer) error {
 		{"gatewayd.toml", m.cfg.Print},
 		{"log.txt", m.writeLog},
 		{"metrics.txt", m.server.WriteMetrics},
+		{"report.txt", m.writeReport},
 		{"goroutines.txt", func(w io.Writer) error { return pprof.Lookup("goroutine").WriteTo(w, 1) }},
 	} {
 		var text bytes.Buffer
@@ -43,12 +36,29 @@ func (m *machine) Support(w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if _, err := entry.Write(scrub(text.Bytes())); err != nil {
+		if _, err := entry.Write(doctor.Scrub(text.Bytes())); err != nil {
 			return err
 		}
 	}
 	return z.Close()
 }
+
+// writeReport is what doctor says of the machine while the daemon has the
+// chip.
+func (m *machine) writeReport(w io.Writer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), reportPatience)
+	defer cancel()
+	s, err := doctorSubject(ctx, m.cfg)
+	if err != nil {
+		return err
+	}
+	s.Daemon, s.Chip, s.NoChip = true, nil, "the daemon drives it"
+	doctor.Examine(ctx, s, nil).Print(w)
+	return nil
+}
+
+// reportPatience bounds what doctor may take beside a running daemon.
+const reportPatience = 10 * time.Second
 
 func indented(w io.Writer, v any) error {
 	e := json.NewEncoder(w)

@@ -146,21 +146,22 @@ func doctorSubject(ctx context.Context, cfg config.Config) (doctor.Subject, erro
 	}
 	log := slog.New(slog.DiscardHandler)
 	s.Chip = func(ctx context.Context, found func(concentrator.Finding)) error {
-		hw, firmware, err := openRadio(cfg, conf, log)
+		p := parts{conf: conf}
+		err := p.openRadio(cfg, log)
 		complete := !errors.Is(err, concentrator.ErrFirmware)
 		if !complete { // the chip can be looked at all the same, up to the firmware
-			firmware = concentrator.EmulatedFirmware()
-			hw, err = openBoardOf(cfg, log)
+			p.firmware = concentrator.EmulatedFirmware()
+			p.hardware, err = openBoardOf(cfg, log)
 		}
 		if err != nil {
 			return err
 		}
-		rc, err := radioConfig(hw, reg, conf)
+		rc, err := radioConfig(p.hardware, reg, conf)
 		if err != nil {
-			return errors.Join(err, hw.Close())
+			return errors.Join(err, p.hardware.Close())
 		}
-		rc.Firmware = firmware
-		return errors.Join(examineChip(ctx, hw, rc, complete, found), hw.Close())
+		rc.Firmware = p.firmware
+		return errors.Join(examineChip(ctx, p.hardware, rc, complete, found), p.hardware.Close())
 	}
 	d := daemon{cfg: cfg, log: log}
 	if !cfg.Emulated() {

@@ -61,19 +61,7 @@ func (s *Subject) storage() []Check {
 	dir := s.Config.State.Dir
 	m := s.mount(dir)
 	var list []Check
-	expected := dir + ": writable"
-	switch err := s.Host.Writable(dir); {
-	case s.Daemon:
-		list = append(list, Check{"state folder", expected, "the daemon uses it", OK, ""})
-	case err != nil && strings.Contains(m.options, "ro"):
-		list = append(list, Check{"state folder", expected, "mounted read-only: " + err.Error(), Bad,
-			"The card was found damaged, or is switched to read-only: look into dmesg, copy what matters, take a new card."})
-	case err != nil:
-		list = append(list, Check{"state folder", expected, err.Error(), Bad,
-			"Make it the service's: sudo install -d -o gatewayd -g gatewayd " + dir + "; or run doctor as that user."})
-	default:
-		list = append(list, Check{"state folder", expected, "writable", OK, ""})
-	}
+	list = append(list, s.stateFolder(dir, m))
 	if free, total, err := s.Host.Space(dir); err == nil {
 		seen := fmt.Sprintf("%d of %d MB on %s (%s)", free>>20, total>>20, m.device, m.kind)
 		worse := Note
@@ -89,6 +77,24 @@ func (s *Subject) storage() []Check {
 		list = append(list, skipped("storage health", "no errors of the file system", "this file system doesn't tell"))
 	}
 	return list
+}
+
+// stateFolder tries whether a file can be made there.
+func (s *Subject) stateFolder(dir string, m mounted) Check {
+	const step = "state folder"
+	expected := dir + ": writable"
+	if s.Daemon {
+		return Check{step, expected, "the daemon uses it", OK, ""}
+	}
+	err := s.Host.Writable(dir)
+	switch {
+	case err == nil:
+		return Check{step, expected, "writable", OK, ""}
+	case m.options == "ro":
+		return Check{step, expected, "mounted read-only: " + err.Error(), Bad,
+			"The card was found damaged, or is switched to read-only: look into dmesg, copy what matters, take a new card."}
+	}
+	return Check{step, expected, err.Error(), Bad, "Make it the service's: sudo install -d -o gatewayd -g gatewayd " + dir + "; or run doctor as that user."}
 }
 
 // mounted is a line of /proc/mounts.
