@@ -9,7 +9,8 @@
 //     shape (radio and lora objects or not) and hands the same bytes to every
 //     connection whose filter matches.
 //   - A subscriber is one connection: a reader, which turns the AS's messages
-//     into [nsedge.Answer] values, and a writer with a bounded queue. A reader
+//     into [nsedge.Answer] values, and a writer with a bounded queue, who writes
+//     all that waits with one call. A reader
 //     that falls behind is closed with 1013 and is never waited for.
 //   - [Keys] are the access tokens with their rights; only hashes are kept.
 //   - A history remembers the last events, bounded in age and bytes; a replay
@@ -20,9 +21,9 @@
 //
 // Files are named for the concept they hold. The Data API: query.go (what a
 // client may ask for when it connects), filter.go, connect.go, subscriber.go,
-// fanout.go, history.go, replay.go, envelope.go and encode_*.go (events to
-// JSON), decode.go (JSON to answers), leads.go (how early answers come). Who may do what: credentials.go, local.go,
-// keys.go, permissions.go, users.go, password.go, sessions.go, signin.go,
+// writer.go, frame.go, fanout.go, history.go, replay.go, envelope.go and encode_*.go (events to
+// JSON), decode.go (JSON to answers), leads.go (how early answers come). Who
+// may do what: credentials.go, local.go, keys.go, permissions.go, users.go, password.go, sessions.go, signin.go,
 // limits.go, guard.go. The Management API: rest.go (how resources are served),
 // page.go, devices.go and device_*.go, filters.go, connections.go and links.go,
 // bands.go, *_rest.go, errors.go, metrics.go, health.go.

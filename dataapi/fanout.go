@@ -3,7 +3,6 @@ package dataapi
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/bits"
 
 	"github.com/gorilla/websocket"
@@ -61,10 +60,6 @@ func (s *Server) deliverRest() {
 	}
 }
 
-// frame is a message ready for the wire; its bytes are shared by all
-// connections.
-type frame = websocket.PreparedMessage
-
 // deliver encodes the event once for each shape that somebody wants.
 func (s *Server) deliver(ev nsedge.Event) {
 	k := kindOf(ev)
@@ -92,7 +87,7 @@ func (s *Server) deliver(ev nsedge.Event) {
 		}
 		shape := c.shape.of(k)
 		if frames[shape] == nil {
-			frames[shape] = s.prepare(text(shape))
+			frames[shape] = textFrame(text(shape))
 		}
 		c.offer(frames[shape])
 	}
@@ -107,15 +102,6 @@ func (s *Server) deliver(ev nsedge.Event) {
 func (s *Server) encode(ev nsedge.Event, id packetID, shape shape) []byte {
 	s.metrics.encoded.Inc()
 	return s.encoder.event(ev, id, shape)
-}
-
-// prepare makes a text frame.
-func (s *Server) prepare(text []byte) *frame {
-	f, err := websocket.NewPreparedMessage(websocket.TextMessage, text)
-	if err != nil { // it has no reason to
-		s.log.Error("encode a message", slog.Any("error", err))
-	}
-	return f
 }
 
 // shutdown ends all connections, politely within the time for that.

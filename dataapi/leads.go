@@ -33,9 +33,9 @@ type awaited struct {
 
 // Bounds of what leads remember.
 const (
-	mostAwaited   = 4096
+	mostAwaited = 4096
 	mostLeads   = 4096
-	awaitedFor    = time.Minute // after the deadline
+	awaitedFor  = time.Minute // after the deadline
 	longestLead = time.Minute // a claim may be answered for ten: no matter of speed
 )
 

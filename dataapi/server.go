@@ -149,6 +149,7 @@ type Server struct {
 	setup     setup
 	jobs      jobs
 	history   *history
+	batches   batches
 	links     links
 	metrics   *metrics
 	leads     *leads

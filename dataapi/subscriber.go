@@ -77,111 +77,16 @@ func (c *subscriber) end(code int, why string) {
 	})
 }
 
-// write owns the outgoing half. A write that takes longer than the time for
-// it ends the connection; a silent client doesn't.
-func (c *subscriber) write() {
-	defer close(c.done)
-	pong := time.NewTicker(c.server.cfg.PongInterval)
-	defer pong.Stop()
-	for {
-		select {
-		case <-c.gone:
-			c.farewell()
-			return
-		default:
-		}
-		if err := c.writeOne(pong.C); err != nil {
-			c.end(0, "write: "+err.Error())
-			_ = c.conn.Close() // wakes the reader
-			return
-		}
-	}
-}
-
-// writeOne waits for something to write, if need be. What is new goes before
-// the past.
-func (c *subscriber) writeOne(pong <-chan time.Time) error {
-	if c.replay == nil {
-		select {
-		case <-c.gone:
-			return nil
-		case f := <-c.queue:
-			return c.send(f)
-		case <-pong:
-			return c.pong()
-		}
-	}
-	select {
-	case f := <-c.queue:
-		return c.send(f)
-	case <-pong:
-		return c.pong()
-	default:
-		return c.sendPast()
-	}
-}
-
-func (c *subscriber) pong() error {
-	return c.conn.WriteControl(websocket.PongMessage, nil, c.deadline())
-}
-
-// sendPast replays one message.
-func (c *subscriber) sendPast() error {
-	p, ok := c.replay.next()
-	if !ok {
-		mark := c.replay.mark
-		if c.replay = nil; !mark {
-			return nil
-		}
-		return c.send(c.server.prepare(c.server.encode(replayEnd(c.opened), newPacketID(), 0)))
-	}
-	if c.filter.within != nil {
-		c.asked.note(p.event.About().PacketHash)
-	}
-	return c.send(c.server.prepare(c.server.encode(p.event, p.id, (c.shape | replayed).of(p.kind))))
-}
-
-func (c *subscriber) deadline() time.Time { return time.Now().Add(c.server.cfg.WriteTimeout) }
-
-func (c *subscriber) send(f *frame) error {
-	if err := c.conn.SetWriteDeadline(c.deadline()); err != nil {
-		return err
-	}
-	if err := c.conn.WritePreparedMessage(f); err != nil {
-		return err
-	}
-	c.sent.Add(1)
-	return nil
-}
-
-// farewell says why the connection ends and gives the client a moment to
-// close it: a socket closed with unread input would be reset, and the close
-// frame lost. What is queued still goes out, save to a slow reader.
-func (c *subscriber) farewell() {
-	until := time.Now().Add(c.server.cfg.CloseTimeout)
-	if c.code == 0 {
-		return
-	}
-	_ = c.conn.SetWriteDeadline(until) // it fails where the write does
-	for c.code != closeSlow && len(c.queue) > 0 {
-		if c.conn.WritePreparedMessage(<-c.queue) != nil {
-			break
-		}
-		c.sent.Add(1)
-	}
-	text := websocket.FormatCloseMessage(c.code, c.why)
-	if c.conn.WriteControl(websocket.CloseMessage, text, until) != nil {
-		_ = c.conn.Close() // wakes the reader
-		return
-	}
-	_ = c.conn.NetConn().SetReadDeadline(until) // a closed socket wakes the reader too
-}
-
 // read owns the incoming half until the connection ends.
 func (c *subscriber) read() {
 	pace := limiter(c.server.cfg.MaxRate)
 	malformed := limiter(c.server.cfg.MaxMalformed)
 	c.conn.SetReadLimit(hardLimit)
+	c.conn.SetPingHandler(func(data string) error {
+		c.offer(newFrame(websocket.PongMessage, []byte(data)))
+		return pace.Wait(c.server.life)
+	})
+	c.conn.SetCloseHandler(c.closing)
 	for {
 		kind, r, err := c.conn.NextReader()
 		if err == nil {
@@ -289,7 +194,7 @@ func (s *Server) handOver(ctx context.Context, log *slog.Logger, application str
 
 // tell sends an error message to this connection alone.
 func (c *subscriber) tell(meta nsedge.Meta, wrong error) {
-	c.offer(c.server.prepare(c.server.encode(noticeOf(wrong, meta), newPacketID(), 0)))
+	c.offer(textFrame(c.server.encode(noticeOf(wrong, meta), newPacketID(), 0)))
 }
 
 // complete fills in what the edge knows about the device.
