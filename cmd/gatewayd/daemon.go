@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -35,6 +36,8 @@ type parts struct {
 	api   net.Listener // the Data API
 	admin net.Listener // nil: no admin socket
 	air   net.Listener // nil: the simulated medium is not served
+
+	supervisor *supervisor // nil: nobody
 
 	tell func(nsedge.Event)                           // told of each event, beside the Data API; nil: nobody
 	also []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
@@ -64,6 +67,8 @@ type daemon struct {
 	edge    *nsedge.Edge // nil until the chip has told its EUI
 	gateway radio.EUI64  // valid where there is an edge
 	down    error        // why the concentrator last failed
+
+	pausing atomic.Bool // the concentrator waits to be started again
 }
 
 // newDaemon wires the parts. It starts nothing and closes nothing: the parts
@@ -148,6 +153,9 @@ func (d *daemon) Run(ctx context.Context) error {
 	start("data api", func(ctx context.Context) error { return d.server.Serve(ctx, d.parts.api) })
 	start("network server", d.runEdge)
 	start("time", d.watchTime)
+	if s := d.parts.supervisor; s != nil && s.every > 0 {
+		start("watchdog", d.feedWatchdog)
+	}
 	if d.gnss != nil {
 		start("satellite receiver", d.gnss.Run)
 	}
@@ -209,6 +217,7 @@ func (d *daemon) runEdge(ctx context.Context) error {
 	d.mu.Unlock()
 	d.server.SetEdge(edge)
 	d.log.Info("ready", d.readyFields(eui)...)
+	d.tell("READY=1\nSTATUS=gateway " + eui.String() + ", " + d.region.Short())
 
 	group.Go(func() error { defer d.holdOnPanic(); return edge.Run(ctx) })
 	for _, also := range d.parts.also {

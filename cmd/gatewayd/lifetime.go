@@ -44,11 +44,13 @@ func (d *daemon) runConcentrator(ctx context.Context) error {
 		}
 		d.setDown(err)
 		d.log.Error("concentrator failed, it is started again", "err", err, "in", pause, "attempt", failures, "of", restartLimit)
+		d.pausing.Store(true)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(pause):
 		}
+		d.pausing.Store(false)
 		pause = min(2*pause, lastRestart)
 	}
 }

@@ -61,6 +61,9 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger, end fun
 	defer func() { err = errors.Join(err, open.close()) }()
 	log, ring := withRing(log)
 	p := parts{log: log, ring: ring, end: end}
+	if p.supervisor, err = systemd(); err != nil {
+		return fmt.Errorf("the service manager: %w", err)
+	}
 	if p.store, err = store.Open(cfg.State.Dir, store.Options{Log: log}); err != nil {
 		return fmt.Errorf("state.dir: %w", err)
 	}
