@@ -91,6 +91,7 @@ type TLSInfo struct {
 	Fingerprint string   `json:"fingerprint"` // SHA-256 of what is to be trusted: own CA, or the certificate
 	Names       []string `json:"names"`
 	NotAfter    int64    `json:"not_after"` // unix seconds
+	CA          []byte   `json:"-"`         // the own authority, PEM; nil if there is none
 }
 
 // Radio is the concentrator.

@@ -232,7 +232,7 @@ func TestTheContractIsNotEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), "GET", devicesPath+"/0102030405060708", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, devicesPath+"/0102030405060708", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,5 +247,23 @@ func TestTheContractIsNotEmpty(t *testing.T) {
 	}
 	if err := c.check(r, 404, header, []byte(`{"code":"not_found","message":"x"}`)); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestTheAuthorityIsServed(t *testing.T) {
+	var info *TLSInfo
+	r := start(t, Config{TLS: func() *TLSInfo { return info }})
+	if status, body := r.rest("GET", root+"/tls", "", "Authorization", ""); status != http.StatusOK || body["tls"] != nil {
+		t.Errorf("%d %v", status, body)
+	}
+	if status, _ := r.rest("GET", root+"/tls/ca.pem", "", "Authorization", ""); status != http.StatusNotFound {
+		t.Errorf("without TLS: %d", status)
+	}
+	info = &TLSInfo{Mode: "self", Fingerprint: "AA:BB", Names: []string{"gw.local"}, NotAfter: 1, CA: []byte("-----BEGIN")}
+	if _, body := r.rest("GET", root+"/tls", "", "Authorization", ""); body["tls"].(map[string]any)["fingerprint"] != "AA:BB" {
+		t.Errorf("%v", body)
+	}
+	if status, body := r.rest("GET", root+"/tls/ca.pem", "", "Authorization", ""); status != http.StatusOK || body["text"] != "-----BEGIN" {
+		t.Errorf("%d %v", status, body)
 	}
 }

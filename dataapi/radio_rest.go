@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 
 	"gatewayd/radio"
 )
@@ -107,7 +108,7 @@ func (s *Server) startScan(c *call, m Machine) (reply, error) {
 				return scanProblem(ctx, err)
 			}
 			points = append(points, p)
-			j.progress(len(points), points[:len(points):len(points)])
+			j.progress(len(points), slices.Clip(points))
 		}
 		return nil
 	})

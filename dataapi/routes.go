@@ -48,6 +48,8 @@ func (s *Server) table() []route {
 		{"/gateways/{id}", "gateways", methods{http.MethodGet: s.getGateway}},
 		{"/" + organisations, "", methods{http.MethodGet: s.listOrganisations}},
 
+		{"/tls", public, methods{http.MethodGet: s.getTLS}},
+		{"/tls/ca.pem", public, methods{http.MethodGet: s.getCA}},
 		{"/openapi.json", public, methods{http.MethodGet: serveOpenAPI}},
 		{"/clients", "connections", methods{http.MethodGet: s.listClients}},
 		{"/clients/{id}", "connections", methods{http.MethodDelete: s.endClient}},

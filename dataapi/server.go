@@ -56,6 +56,8 @@ type Config struct {
 	Gateways func() []Gateway
 	// Ready says why the daemon isn't ready; nil if there is nothing to ask.
 	Ready func(context.Context) error
+	// TLS tells which certificate is served; nil, or nil from it: none.
+	TLS func() *TLSInfo
 	// Machine is the radio and the daemon; nil: there is none to show.
 	Machine Machine
 	// Origins are the other sites whose pages may call, such as

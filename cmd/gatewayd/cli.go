@@ -53,7 +53,7 @@ line or the configuration is wrong.`,
 	})
 	root.AddCommand(
 		newDemo(std), newRun(std), newSim(std),
-		newKey(std), newUser(std), newDevice(std), newFirmware(std),
+		newKey(std), newUser(std), newTLS(std), newDevice(std), newFirmware(std),
 		newConfig(std), newBoard(std), newDoctor(std), newVersion(std),
 	)
 	return root

@@ -43,6 +43,7 @@ func TestHelpOfEachCommand(t *testing.T) {
 		"", "demo", "run", "sim",
 		"key", "key create", "key list", "key revoke",
 		"user", "user add", "user list", "user password", "user remove",
+		"tls", "tls fingerprint", "tls ca",
 		"device", "device add", "device set", "device list", "device show", "device remove",
 		"firmware", "firmware import", "firmware check",
 		"config", "config check", "config print", "version",

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gatewayd/board"
+	"gatewayd/cmd/gatewayd/certs"
 	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/gnss"
@@ -34,6 +35,7 @@ type parts struct {
 	store    *store.Store
 
 	api   net.Listener // the Data API
+	cert  certs.Source // of api; nil: plain HTTP
 	admin net.Listener // nil: no admin socket
 	air   net.Listener // nil: the simulated medium is not served
 
@@ -99,7 +101,8 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	d.server, err = dataapi.New(dataapi.Config{
 		Network: cfg.Network.ID, Documents: p.store, Position: d.position, Ready: d.ready, Log: p.log,
 		Bands: bands(), BandNamed: bandNamed, Gateways: d.gateways, Origins: cfg.DataAPI.OriginList(),
-		Machine: newMachine(d),
+		Machine: newMachine(d), TLS: d.tlsInfo,
+		MaxRequests: cfg.DataAPI.MaxRequests, MaxConnections: cfg.DataAPI.MaxConnections, MaxMessage: cfg.DataAPI.MaxMessage, MaxRate: cfg.DataAPI.MaxRate,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("data api: %w", err)
@@ -244,7 +247,7 @@ func (d *daemon) readyFields(eui radio.EUI64) []any {
 // dataURL is where an application server connects, without a token.
 func (d *daemon) dataURL() string {
 	scheme := "ws"
-	if d.cfg.DataAPI.TLSCert != "" {
+	if d.parts.cert != nil {
 		scheme = "wss"
 	}
 	return fmt.Sprintf("%s://%s/api/v1.0/data", scheme, d.parts.api.Addr())

@@ -4,13 +4,17 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
+	"gatewayd/cmd/gatewayd/certs"
 	"gatewayd/cmd/gatewayd/config"
+	"gatewayd/dataapi"
 )
 
 // listen opens HOST:PORT or unix:PATH. The error names the key of the
@@ -57,19 +61,53 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
-// listenAPI opens the Data API's listener, with TLS where a certificate is
-// configured.
-func listenAPI(c config.DataAPI) (net.Listener, error) {
-	var cert tls.Certificate
-	if c.TLSCert != "" {
-		var err error
-		if cert, err = tls.LoadX509KeyPair(c.TLSCert, c.TLSKey); err != nil {
+// tlsDir is the folder, in that of the state, of certificates that are made
+// here.
+const tlsDir = "tls"
+
+// certificate is where the Data API's certificate comes from; nil for plain
+// HTTP.
+func certificate(cfg config.Config, log *slog.Logger) (certs.Source, error) {
+	c, dir := cfg.DataAPI, filepath.Join(cfg.State.Dir, tlsDir)
+	switch c.TLSMode() {
+	case config.TLSFiles:
+		s, err := certs.Files(c.TLSCert, c.TLSKey, log)
+		if err != nil {
 			return nil, fmt.Errorf("dataapi.tls_cert = %q, dataapi.tls_key = %q: %w", c.TLSCert, c.TLSKey, err)
 		}
+		return s, nil
+	case config.TLSSelf:
+		s, err := certs.Self(dir, c.NameList(), log)
+		if err != nil {
+			return nil, fmt.Errorf("dataapi.tls = \"self\": %w", err)
+		}
+		return s, nil
+	case config.TLSACME:
+		return certs.ACME(certs.ACMEConfig{Dir: filepath.Join(dir, "acme"), Names: c.NameList(), Email: c.Email, URL: c.ACMEURL, Log: log}), nil
 	}
+	return nil, nil //nolint:nilnil // plain HTTP is no fault
+}
+
+// listenAPI opens the Data API's listener, with TLS where there is a
+// certificate.
+func listenAPI(c config.DataAPI, cert certs.Source) (net.Listener, error) {
 	l, err := listen("dataapi.listen", c.Listen)
-	if err != nil || c.TLSCert == "" {
+	if err != nil || cert == nil {
 		return l, err
 	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}), nil
+	return tls.NewListener(l, cert.TLS()), nil
+}
+
+// tlsInfo is the certificate as the Management API shows it; nil for plain
+// HTTP.
+func (d *daemon) tlsInfo() *dataapi.TLSInfo {
+	if d.parts.cert == nil {
+		return nil
+	}
+	i := d.parts.cert.Info()
+	info := &dataapi.TLSInfo{Mode: i.Mode, Fingerprint: i.Fingerprint, Names: i.Names, CA: i.CA}
+	if !i.NotAfter.IsZero() {
+		info.NotAfter = i.NotAfter.Unix()
+	}
+	return info
 }

@@ -39,7 +39,7 @@ func (m *machine) System() dataapi.System {
 		Version: version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Hostname: host,
 		Started: m.began.Unix(), Uptime: int64(time.Since(m.began).Seconds()), Ready: "ok",
 		Driver: m.cfg.Concentrator.Driver, Board: m.parts.hardware.Board.Name, Region: m.region.Short(),
-		Time: m.time(), GNSS: m.satellitesNow(), Storage: storage(m.cfg.State.Dir), Memory: memory(),
+		Time: m.time(), GNSS: m.satellitesNow(), Storage: storage(m.cfg.State.Dir), Memory: memory(), TLS: m.tlsInfo(),
 	}
 	if err := m.ready(context.Background()); err != nil {
 		s.Ready = err.Error()

@@ -16,7 +16,6 @@ import (
 	"periph.io/x/conn/v3/physic"
 	"periph.io/x/conn/v3/spi"
 
-	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/concentrator"
 )
 
@@ -214,24 +213,5 @@ func TestDemoTakesAnotherPortWhereItsOwnIsInUse(t *testing.T) {
 	}
 	if _, err := listenOr(newStory(&out, false), "--listen", busy.Addr().String(), "x"); err == nil || !strings.Contains(err.Error(), "--listen") {
 		t.Errorf("a port that was asked for: %v", err)
-	}
-}
-
-func TestPlainHTTPOnTheNetworkIsWarnedOf(t *testing.T) {
-	for _, c := range []struct {
-		api  config.DataAPI
-		want bool
-	}{
-		{config.DataAPI{Listen: "127.0.0.1:8080"}, false},
-		{config.DataAPI{Listen: "[::1]:8080"}, false},
-		{config.DataAPI{Listen: "localhost:8080"}, false},
-		{config.DataAPI{Listen: "0.0.0.0:8080"}, true},
-		{config.DataAPI{Listen: ":8080"}, true},
-		{config.DataAPI{Listen: "gateway.lan:8080"}, true},
-		{config.DataAPI{Listen: ":8443", TLSCert: "c", TLSKey: "k"}, false},
-	} {
-		if got := exposed(c.api); got != c.want {
-			t.Errorf("%+v: %v, want %v", c.api, got, c.want)
-		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -68,7 +68,10 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger, end fun
 		return fmt.Errorf("state.dir: %w", err)
 	}
 	open.add(p.store.Close)
-	if p.api, err = listenAPI(cfg.DataAPI); err != nil {
+	if p.cert, err = certificate(cfg, log); err != nil {
+		return err
+	}
+	if p.api, err = listenAPI(cfg.DataAPI, p.cert); err != nil {
 		return err
 	}
 	open.add(ignoreClosed(p.api))
@@ -95,8 +98,10 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger, end fun
 	}
 	defer d.holdOnPanic()
 	log.Info("starting", "version", version, "driver", cfg.Concentrator.Driver, "board", p.hardware.Board.Name, "via", p.hardware.Via, "region", cfg.Region.Name)
-	if exposed(cfg.DataAPI) {
-		log.Warn("the data api is open to the network without TLS: keys and payloads can be read on the way; set dataapi.tls_cert and dataapi.tls_key", "listen", cfg.DataAPI.Listen)
+	if t := d.tlsInfo(); t != nil {
+		log.Info("tls", "mode", t.Mode, "fingerprint", t.Fingerprint, "names", strings.Join(t.Names, " "))
+	} else if !cfg.DataAPI.Loopback() {
+		log.Warn("the data api is open to the network without TLS: keys and payloads can be read on the way; set dataapi.tls to self or files", "listen", cfg.DataAPI.Listen)
 	}
 	if code := d.server.SetupCode(); code != "" {
 		log.Warn("no user yet: on this machine, POST /api/v1.0/setup makes the first one; from elsewhere it wants the code", "setup_code", code)
@@ -123,16 +128,6 @@ func loadConf(cfg *config.Config) (*halconf.Conf, error) {
 		cc.SX1261 = cmp.Or(cc.SX1261, conf.SX1261Port)
 	}
 	return &conf, nil
-}
-
-// exposed tells whether others than this machine reach the API in the clear.
-func exposed(c config.DataAPI) bool {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil || c.TLSCert != "" || host == "localhost" {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return ip == nil || !ip.IsLoopback()
 }
 
 // openRadio opens the board and the firmware that goes with its radios.

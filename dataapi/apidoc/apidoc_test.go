@@ -25,7 +25,7 @@ func document(t *testing.T) Object {
 func TestTheReferenceIsWhatTheDocumentSays(t *testing.T) {
 	want := writeReference(document(t))
 	if *update {
-		if err := os.WriteFile(referenceFile, []byte(want), 0o644); err != nil { //nolint:gosec // a text for all
+		if err := os.WriteFile(referenceFile, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

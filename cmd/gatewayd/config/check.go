@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
-	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -199,17 +198,7 @@ func (c Config) checkListeners(k *checker) {
 		k.hostPort("air.listen", c.Air.Listen, ", unix:PATH, off, or \"\" for "+DefaultAir)
 	}
 	k.hostPort("dataapi.listen", c.DataAPI.Listen, "")
-	if c.DataAPI.TLSCert != "" && c.DataAPI.TLSKey == "" {
-		k.fault("dataapi.tls_cert", c.DataAPI.TLSCert, "a certificate without its private key; set dataapi.tls_key too")
-	}
-	for _, o := range c.DataAPI.OriginList() {
-		if u, err := url.Parse(o); o != "*" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != o) {
-			k.fault("dataapi.origins", o, "an origin is SCHEME://HOST[:PORT] and nothing more, e.g. https://example.org, or *")
-		}
-	}
-	if c.DataAPI.TLSKey != "" && c.DataAPI.TLSCert == "" {
-		k.fault("dataapi.tls_key", c.DataAPI.TLSKey, "a private key without a certificate; set dataapi.tls_cert too")
-	}
+	c.DataAPI.check(k)
 }
 
 func hexBytes(s string, n int) ([]byte, error) {

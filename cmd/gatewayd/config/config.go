@@ -84,9 +84,18 @@ type Air struct {
 // DataAPI is the HTTP listener.
 type DataAPI struct {
 	Listen  string `toml:"listen" comment:"HOST:PORT. Keep it on loopback until keys and TLS are set up."`
-	TLSCert string `toml:"tls_cert" comment:"PEM file with the certificate chain. Empty: plain HTTP."`
+	TLS     string `toml:"tls" comment:"auto (files if there is tls_cert, off on loopback, else self), off, files, self (own authority, made at the first start) or acme."`
+	TLSCert string `toml:"tls_cert" comment:"PEM file with the certificate chain, read anew when it changes."`
 	TLSKey  string `toml:"tls_key" comment:"PEM file with its private key."`
+	Names   string `toml:"tls_names" comment:"Names and addresses of this gateway, comma separated: more than it finds itself for self, all of them for acme."`
+	Email   string `toml:"acme_email" comment:"Whom the ACME authority warns. May be empty."`
+	ACMEURL string `toml:"acme_url" comment:"Directory of the ACME authority. Empty: Let's Encrypt."`
 	Origins string `toml:"origins" comment:"Other sites whose pages may call with a token, comma separated, e.g. https://example.org; * is all."`
+
+	MaxRequests    int `toml:"max_requests" comment:"Requests a second from one address or with one key; four times as many at once."`
+	MaxConnections int `toml:"max_connections" comment:"Connections to the Data API."`
+	MaxMessage     int `toml:"max_message" comment:"Bytes of a message from an application."`
+	MaxRate        int `toml:"max_rate" comment:"Messages a second that are read from an application; the rest waits."`
 }
 
 // Region names the regional parameters.
@@ -132,18 +141,13 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Concentrator: Concentrator{Driver: DriverSX1302, Board: "semtech-corecell", LBT: LBTAuto},
-		DataAPI:      DataAPI{Listen: "127.0.0.1:8080"},
+		DataAPI:      DataAPI{Listen: "127.0.0.1:8080", TLS: TLSAuto, MaxRequests: 500, MaxConnections: 4096, MaxMessage: 64 << 10, MaxRate: 500},
 		Region:       Region{Name: "EU868", DutyCycle: true},
 		Network:      Network{NetID: "000000", ClassB: ClassBAuto},
 		State:        State{Dir: "/var/lib/gatewayd"},
 		Firmware:     Firmware{Dir: "/usr/lib/gatewayd/firmware"},
 		Log:          Log{Level: "info", Format: "text"},
 	}
-}
-
-// OriginList is dataapi.origins.
-func (d DataAPI) OriginList() []string {
-	return strings.FieldsFunc(d.Origins, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // Emulated tells whether the concentrator is the simulated one.

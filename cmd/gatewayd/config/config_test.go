@@ -66,6 +66,16 @@ func badValues() []badValue {
 		{"dataapi.listen", `"127.0.0.1:http"`, []string{`"http"`, "1 to 65535"}},
 		{"dataapi.listen", `"127.0.0.1:70000"`, []string{`"70000"`, "1 to 65535"}},
 		{"dataapi.listen", `"127.0.0.1:0"`, []string{"1 to 65535"}},
+		{"dataapi.tls", `"on"`, []string{"auto, off, files, self, acme"}},
+		{"dataapi.tls", `"files"`, []string{"set dataapi.tls_cert"}},
+		{"dataapi.tls", `"acme"`, []string{"set dataapi.tls_names"}},
+		{"dataapi.tls_names", `"gw.example, a_b"`, []string{"a_b", "gateway.example.org"}},
+		{"dataapi.acme_email", `"me"`, []string{"someone@example.org"}},
+		{"dataapi.acme_url", `"http://ca.example/dir"`, []string{"https://"}},
+		{"dataapi.max_requests", `0`, []string{"1 to"}},
+		{"dataapi.max_connections", `-1`, []string{"1 to 100000"}},
+		{"dataapi.max_message", `100`, []string{"1024 to"}},
+		{"dataapi.max_rate", `0`, []string{"1 to"}},
 		{"dataapi.tls_cert", `"/etc/cert.pem"`, []string{"dataapi.tls_key"}},
 		{"dataapi.tls_key", `"/etc/key.pem"`, []string{"dataapi.tls_cert"}},
 		{"dataapi.origins", `"https://a.example, example.org"`, []string{"SCHEME://HOST"}},
@@ -156,7 +166,7 @@ func TestUnknownKeysAreFaultsWithTheirLine(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"[dataapi]\nlissten = \"x\"\n", []string{"gw.toml:2: dataapi.lissten: unknown key; [dataapi] has listen, tls_cert, tls_key"}},
+		{"[dataapi]\nlissten = \"x\"\n", []string{"gw.toml:2: dataapi.lissten: unknown key; [dataapi] has listen, tls, tls_cert, tls_key"}},
 		{"[dataapi]\nboard = \"x\"\n", []string{"was concentrator.board meant?"}},
 		{"listen = \"x\"\n", []string{"gw.toml:1: listen: unknown key", "air.listen or dataapi.listen"}},
 		{"\n[nosuch]\na = 1\n", []string{"gw.toml:2: nosuch: unknown key", "the sections are concentrator, air"}},
