@@ -40,7 +40,7 @@ const (
 
 // control reacts to a write to the control register. Which firmware the host
 // has loaded is told by the radio that gives the clock; on SX125x radios the
-// calibration firmware runs while the host holds the front end.
+// calibration firmware runs while the host holds the front end or the radios.
 func (m *agc) control(c *Chip, mask, old, v byte) {
 	if !m.starts(c, mask, old, v) {
 		if !m.running {
@@ -57,7 +57,7 @@ func (m *agc) control(c *Chip, mask, old, v byte) {
 	switch {
 	case c.clockSource().kind() == SX1250:
 		m.steps = stepsSX1250
-	case reg.AGCCtrlForceHostFE.Get(v) == 1:
+	case reg.AGCCtrlForceHostFE.Get(v) == 1 || c.file.get(reg.CommonCtrl0HostRadioCtrl) == 1:
 		m.calibration, version = new(calibration), versionCalibration
 	default:
 		m.steps, m.echo2, version = stepsSX125x, true, versionSX125x
