@@ -88,6 +88,9 @@ func (t *transmitter) arm(c *Chip, rose byte) {
 		timer := uint32(c.file.word(reg.TXTimerTrigByte3TimerDelayed.Chain(t.chain), reg.TXTimerTrigByte2TimerDelayed.Chain(t.chain)))<<16 |
 			uint32(c.file.word(reg.TXTimerTrigByte1TimerDelayed.Chain(t.chain), reg.TXTimerTrigByte0TimerDelayed.Chain(t.chain)))
 		t.by, t.fires = trigDelayed, c.now+int64(timer-uint32(c.now))
+		if late := int64(1)<<32 - (t.fires - c.now); late < ticksPerSecond {
+			c.log.Warn("trigger came too late: it fires in 134 s", "chain", t.chain, "late", durationOf(late))
+		}
 	default:
 		t.by, t.fires = trigGPS, c.nextPPS()
 	}
