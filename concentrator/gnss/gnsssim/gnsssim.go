@@ -118,14 +118,18 @@ func (r *Receiver) Messages(n int) []byte {
 	place := coordinates(r.cfg.Position)
 	if fix {
 		say("RMC,%s,A,%s,0.0,0.0,%s,,,A", clock, place, date)
+	} else {
+		say("RMC,,V,,,,,,,,,,N")
+	}
+	// Not the last one: a host that reads in blocks would see its end a second late.
+	if r.ubx.Load() {
+		out = append(out, timeGPS(gps, r.cfg.Leap, fix)...)
+	}
+	if fix {
 		say("GGA,%s,%s,1,08,1.0,%.1f,M,0.0,M,,", clock, place, r.cfg.Position.Altitude)
 		say("ZDA,%s,%s,00,00", clock, utc.Format("02,01,2006"))
 	} else {
-		say("RMC,,V,,,,,,,,,,N")
 		say("GGA,,,,,,0,00,99.99,,,,,,")
-	}
-	if r.ubx.Load() {
-		out = append(out, timeGPS(gps, r.cfg.Leap, fix)...)
 	}
 	return out
 }
