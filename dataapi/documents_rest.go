@@ -9,18 +9,19 @@ import (
 	"gatewayd/dataapi/apidoc"
 )
 
-// openAPI is made once, by whoever asks first.
-var openAPI = sync.OnceValues(func() (json.RawMessage, error) {
-	doc, err := apidoc.OpenAPI()
-	if err != nil {
-		return nil, err
+// document serves one that is made once, by whoever asks first.
+func document(of func() (apidoc.Object, error)) func(*call) (reply, error) {
+	make := sync.OnceValues(func() (json.RawMessage, error) {
+		doc, err := of()
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(doc)
+	})
+	return func(*call) (reply, error) {
+		text, err := make()
+		return reply{http.StatusOK, text}, err
 	}
-	return json.Marshal(doc)
-})
-
-func serveOpenAPI(*call) (reply, error) {
-	text, err := openAPI()
-	return reply{http.StatusOK, text}, err
 }
 
 func (s *Server) tlsInfo() *TLSInfo {

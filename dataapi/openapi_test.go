@@ -224,6 +224,10 @@ func TestTheDocumentsAreServed(t *testing.T) {
 	if status != http.StatusOK || doc["openapi"] != "3.1.0" {
 		t.Errorf("%d %v", status, doc["openapi"])
 	}
+	status, doc = r.rest("GET", root+"/asyncapi.json", "", "Authorization", "")
+	if status != http.StatusOK || doc["asyncapi"] != "3.0.0" {
+		t.Errorf("%d %v", status, doc["asyncapi"])
+	}
 }
 
 // A response that the document doesn't have is found.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"gatewayd/dataapi/apidoc"
 	"gatewayd/dataapi/gui"
 )
 
@@ -50,7 +51,8 @@ func (s *Server) table() []route {
 
 		{"/tls", public, methods{http.MethodGet: s.getTLS}},
 		{"/tls/ca.pem", public, methods{http.MethodGet: s.getCA}},
-		{"/openapi.json", public, methods{http.MethodGet: serveOpenAPI}},
+		{"/openapi.json", public, methods{http.MethodGet: document(apidoc.OpenAPI)}},
+		{"/asyncapi.json", public, methods{http.MethodGet: document(apidoc.AsyncAPI)}},
 		{"/clients", "connections", methods{http.MethodGet: s.listClients}},
 		{"/clients/{id}", "connections", methods{http.MethodDelete: s.endClient}},
 	}, s.transferRoutes(), s.radioRoutes(), s.systemRoutes())

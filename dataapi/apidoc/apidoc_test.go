@@ -1,12 +1,18 @@
 package apidoc
 
 import (
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"gatewayd/dataapi/schema"
 )
 
 const referenceFile = "../../docs/rest-api.md"
@@ -39,8 +45,23 @@ func TestTheReferenceIsWhatTheDocumentSays(t *testing.T) {
 }
 
 // Each reference leads somewhere.
-func TestReferencesInTheDocumentResolve(t *testing.T) {
-	r := reference{doc: document(t)}
+func TestReferencesInTheDocumentsResolve(t *testing.T) {
+	checkReferences(t, document(t))
+	checkReferences(t, asyncDocument(t))
+}
+
+func asyncDocument(t *testing.T) Object {
+	t.Helper()
+	doc, err := AsyncAPI()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func checkReferences(t *testing.T, doc Object) {
+	t.Helper()
+	r := reference{doc: doc}
 	var walk func(v any)
 	walk = func(v any) {
 		switch v := v.(type) {
@@ -58,6 +79,43 @@ func TestReferencesInTheDocumentResolve(t *testing.T) {
 		}
 	}
 	walk(r.doc)
+}
+
+// The messages of the AsyncAPI document are those of package schema: the
+// message of a real network passes, another one doesn't.
+func TestTheMessagesOfTheAsyncAPIDocument(t *testing.T) {
+	doc := asyncDocument(t)
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("asyncapi.json", plain(t, doc)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Concat(schema.Outgoing(), schema.Incoming()) {
+		s, err := compiler.Compile("asyncapi.json#/components/schemas/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claim := Object{"type": "downlink_claim", "meta": Object{"device": "000516800011abf6"}}
+		if err := s.Validate(claim); (err == nil) != (name == "downlink_claim") {
+			t.Errorf("a claim as %s: %v", name, err)
+		}
+		r := reference{doc: doc}
+		if m := r.resolve(Object{"$ref": "#/channels/data/messages/" + name}); m["$ref"] == nil {
+			t.Errorf("%s is not in the channel", name)
+		}
+	}
+}
+
+// plain is the document as a reader has it.
+func plain(t *testing.T, doc Object) (v any) {
+	t.Helper()
+	text, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 // Each operation has an id of its own, a summary, and tests that exist.
