@@ -60,7 +60,22 @@ type survivor struct {
 
 type sessionSeen struct {
 	name string
-	key  Key
+	n    *survivor
+	key  Key // that signs downlinks
+}
+
+// signed tells whether a downlink is of the session.
+func (s *sessionSeen) signed(p *lorawan.PHYPayload) bool {
+	if s.n.v11 == nil {
+		good, _ := p.ValidateDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, lorawan.AES128Key(s.key))
+		return good
+	}
+	for acked := range uint32(256) { // any uplink, as it may be a replayed one
+		if good, _ := p.ValidateDownlinkDataMIC(lorawan.LoRaWAN1_1, acked, lorawan.AES128Key(s.key)); good {
+			return true
+		}
+	}
+	return false
 }
 
 // replayable is a frame that somebody recorded.
@@ -71,7 +86,7 @@ type replayable struct {
 	accepted bool // a join-accept for it was on the air
 }
 
-const crashNodes = 4
+const crashNodes = 6 // the last two are of LoRaWAN 1.1
 
 func newWorld(b *bench, root string, seed uint64) *world {
 	w := &world{
@@ -80,6 +95,9 @@ func newWorld(b *bench, root string, seed uint64) *world {
 	}
 	for i := range crashNodes {
 		n := &survivor{node: newNode(b, byte(i+1)), joinNonces: map[uint32]bool{}}
+		if i >= 4 {
+			n.node = newNode11(b, byte(i+1))
+		}
 		if n.otaa = i%2 == 0; !n.otaa {
 			n.joined = true
 			w.began(n)
@@ -91,8 +109,12 @@ func newWorld(b *bench, root string, seed uint64) *world {
 
 // began notes a device's session.
 func (w *world) began(n *survivor) {
+	key := n.nwk
+	if n.v11 != nil {
+		key = n.v11.sInt
+	}
 	s := w.sessions[n.addr]
-	w.sessions[n.addr] = append(s, sessionSeen{fmt.Sprintf("%v %v", n.eui, len(n.joinNonces)), n.nwk})
+	w.sessions[n.addr] = append(s, sessionSeen{fmt.Sprintf("%v %v", n.eui, len(n.joinNonces)), n, key})
 }
 
 // alive tells whether the present moment still happens.
@@ -132,10 +154,13 @@ func (w *world) scheduled(d radio.Downlink) {
 		return // a join-accept, see joins
 	}
 	for _, s := range w.sessions[DevAddr(m.FHDR.DevAddr)] {
-		if good, _ := p.ValidateDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, lorawan.AES128Key(s.key)); !good {
+		if !s.signed(&p) {
 			continue
 		}
 		use := fmt.Sprintf("FCntDown %d of session %s", m.FHDR.FCnt, s.name)
+		if s.n.v11 != nil && m.FPort != nil && *m.FPort > 0 {
+			use = fmt.Sprintf("AFCntDown %d of session %s", m.FHDR.FCnt, s.name)
+		}
 		if life, again := w.used[use]; again {
 			w.faults = append(w.faults, fmt.Sprintf("%s was used in life %d and again in life %d", use, life, w.life))
 		}
@@ -193,9 +218,14 @@ func (w *world) live(dir string) {
 
 	if w.life == 0 {
 		for _, n := range w.nodes {
-			if n.otaa {
+			switch {
+			case n.v11 != nil && n.otaa:
+				w.register(n.otaa11())
+			case n.v11 != nil:
+				w.register(n.abp11())
+			case n.otaa:
 				w.register(n.node.otaa(KeysAtNS))
-			} else {
+			default:
 				w.register(n.abp())
 			}
 		}
@@ -253,7 +283,7 @@ func (w *world) step() {
 	switch what := w.rng.IntN(10); {
 	case what < 2 && len(w.sent) > 0:
 		w.replay()
-	case n.otaa && (!n.joined || n.proven && what < 4):
+	case n.otaa && (!n.joined || n.proven && (what < 4 || n.v11 != nil && what < 8)):
 		w.join(n)
 	default:
 		w.uplink(n)
@@ -301,7 +331,14 @@ func (w *world) uplink(n *survivor) {
 
 // join lets a device join. It has a new session if it heard an accept.
 func (w *world) join(n *survivor) {
-	phy := n.joinRequest()
+	kind, nonce := lorawan.JoinRequestType, n.nonce
+	var phy []byte
+	if n.v11 != nil && n.joined && w.rng.IntN(3) > 0 {
+		kind = lorawan.JoinType(w.rng.IntN(3))
+		phy, nonce = n.rejoinRequest(kind)
+	} else {
+		phy = n.joinRequest()
+	}
 	n.hear(phy)
 	time.Sleep(7 * time.Second)
 	synctest.Wait()
@@ -309,7 +346,7 @@ func (w *world) join(n *survivor) {
 	w.sent = append(w.sent, replayable{n: n, phy: phy, join: true, accepted: len(accepts) > 0})
 	switch {
 	case len(accepts) > 0:
-		a := n.accept(accepts[0])
+		a := n.acceptOf(accepts[0], kind, nonce)
 		nonce := uint32(a.JoinNonce)
 		if n.joinNonces[nonce] || nonce == 0 {
 			w.Errorf("life %d: JoinNonce %d of %v was used before", w.life, nonce, n.eui)
@@ -318,7 +355,7 @@ func (w *world) join(n *survivor) {
 		n.joined, n.proven = true, false
 		w.began(n)
 	case w.alive():
-		w.Errorf("life %d: %v could not join with DevNonce %d", w.life, n.eui, n.nonce-1)
+		w.Errorf("life %d: %v could not join (type %#02x) with DevNonce or RJcount %d", w.life, n.eui, kind, nonce)
 	}
 }
 
@@ -337,6 +374,9 @@ func (w *world) accepts() (out [][]byte) {
 // replay plays back a recorded frame.
 func (w *world) replay() {
 	r := w.sent[len(w.sent)-1-w.rng.IntN(min(len(w.sent), 10))]
+	if joins := slices.DeleteFunc(slices.Clone(w.sent), func(s replayable) bool { return !s.accepted }); len(joins) > 0 && w.rng.IntN(2) == 0 {
+		r = joins[len(joins)-1]
+	}
 	if r.join && !r.accepted {
 		return // an attacker may finish that join, and the device loses its session
 	}
@@ -347,11 +387,11 @@ func (w *world) replay() {
 	time.Sleep(7 * time.Second)
 	synctest.Wait()
 	if len(w.accepts()) > 0 {
-		w.Errorf("life %d: a replayed join-request of %v was accepted: its DevNonce was used twice", w.life, r.n.eui)
+		w.Errorf("life %d: a replayed join-request or rejoin-request of %v was accepted: its DevNonce or RJcount was used twice", w.life, r.n.eui)
 	}
 }
 
-// 1000 deaths, half of them kills: no downlink counter, DevNonce or JoinNonce is used again, no
+// 1000 deaths, half of them kills: no downlink counter of either kind, DevNonce, RJcount or JoinNonce is used again, no
 // session is lost, and no uplink is delivered twice, but for those of the
 // last second before a power cut.
 func TestADyingGatewayReusesNoCounterAndDeliversNothingTwice(t *testing.T) {
