@@ -113,7 +113,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if connected {
 			pause = firstPause
 		}
-		wait := pause/2 + rand.N(pause/2) // not all at once after a restart
+		wait := pause/2 + rand.N(pause/2) //nolint:gosec // only so that not all come at once after a restart
 		c.cfg.Log.Warn("data api: no connection", slog.Any("error", err), slog.Duration("retry_in", wait))
 		select {
 		case <-ctx.Done():

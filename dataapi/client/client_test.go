@@ -272,7 +272,7 @@ func TestAnswersReachTheServer(t *testing.T) {
 		c, stop := run(t, client.Config{URL: "ws://gw/api/v1.0/data", Token: s.token, Dial: s.dial,
 			Handle: func(ctx context.Context, c *client.Client, m *client.Message) {
 				var req client.DownlinkRequest
-				if err := m.Decode(&req); err != nil || req.MaxSize != 51 || req.TXTime.Time().Sub(time.Now()) != time.Second {
+				if err := m.Decode(&req); err != nil || req.MaxSize != 51 || time.Until(req.TXTime.Time()) != time.Second {
 					t.Errorf("%+v %v", req, err)
 				}
 				for _, err := range []error{

@@ -54,7 +54,9 @@ func TestTheMemoryOfIDsIsBounded(t *testing.T) {
 	if len(p.seen) != mostSeen || p.order.Len() != mostSeen || p.take(message(mostSeen, false)) || !p.take(message(1, false)) {
 		t.Errorf("%d ids are remembered", len(p.seen))
 	}
-	if !p.take(&Meta{}) || !p.take(&Meta{}) {
-		t.Error("messages without an id are all new")
+	for range 2 {
+		if !p.take(&Meta{}) {
+			t.Error("messages without an id are all new")
+		}
 	}
 }
