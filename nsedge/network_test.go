@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,6 +25,7 @@ type antenna struct {
 	zero    time.Time
 	up      chan radio.Uplink
 	reports chan radio.Report
+	taken   []air.Transmission // what it has been given, but for what is long over
 }
 
 var gateway = radio.EUI64{0, 0x16, 0xc0, 1, 0xf1, 0x50, 0, 1}
@@ -57,10 +59,17 @@ func (a *antenna) Schedule(_ context.Context, d radio.Downlink) error {
 	if d.At.Sub(a.m.Now()) < 3*time.Millisecond || d.Replaces != 0 { // a Station keeps what it has
 		return radio.ErrTooLate
 	}
+	a.taken = slices.DeleteFunc(a.taken, func(tx air.Transmission) bool { return tx.End < a.m.Now() })
+	for _, tx := range a.taken {
+		if d.At < tx.End && tx.Start < d.At.Add(d.Mod.Airtime(len(d.Payload))) {
+			return radio.ErrCollision
+		}
+	}
 	tx, err := a.station.Transmit(air.Frame{Payload: d.Payload, Freq: d.Freq, Mod: d.Mod}, d.At, d.Power)
 	if err != nil {
 		return fmt.Errorf("%w: %w", radio.ErrFrame, err)
 	}
+	a.taken = append(a.taken, tx)
 	r := radio.Report{ID: d.ID, Planned: d.At, Armed: d.At - 3000, Started: tx.Start, Ended: tx.End, Power: d.Power}
 	time.AfterFunc(tx.End.Sub(a.m.Now()), func() { a.reports <- r })
 	return nil

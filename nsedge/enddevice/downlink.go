@@ -19,9 +19,11 @@ func (d *Device) receive(a Arrival) *Downlink {
 		return nil // noise, or not LoRaWAN
 	}
 	mac, ok := phy.MACPayload.(*lorawan.MACPayload)
-	if !ok || phy.MHDR.MType != lorawan.UnconfirmedDataDown && phy.MHDR.MType != lorawan.ConfirmedDataDown ||
-		DevAddr(mac.FHDR.DevAddr) != d.st.DevAddr {
-		return nil // somebody else's
+	if !ok || phy.MHDR.MType != lorawan.UnconfirmedDataDown && phy.MHDR.MType != lorawan.ConfirmedDataDown {
+		return nil
+	}
+	if DevAddr(mac.FHDR.DevAddr) != d.st.DevAddr {
+		return d.receiveGroup(a, &phy, mac)
 	}
 	down, err := d.open(a, &phy, mac)
 	if err != nil {
@@ -34,11 +36,12 @@ func (d *Device) receive(a Arrival) *Downlink {
 		d.st.ConfDown = down.FCnt
 	}
 	d.unheard = 0
-	if a.Window != "RXC" {
+	if a.Window == "RX1" || a.Window == "RX2" {
 		d.dropSticky()
 	}
 	d.ack = d.ack || down.Confirmed
 	d.obey(down.Commands, a.SNR)
+	d.obeyB(down)
 	d.save()
 	d.emit(Received{*down})
 	return down
@@ -131,7 +134,7 @@ func commands(b []byte) (out []lorawan.MACCommand) {
 // command decodes the first MAC command of b and returns its length.
 func command(b []byte) (lorawan.MACCommand, int, error) {
 	c := lorawan.MACCommand{CID: lorawan.CID(b[0])}
-	if c.CID == lorawan.DevStatusReq {
+	if c.CID == lorawan.DevStatusReq || c.CID == lorawan.PingSlotInfoAns {
 		return c, 1, nil
 	}
 	payload, size, err := lorawan.GetMACPayloadAndSize(false, c.CID)

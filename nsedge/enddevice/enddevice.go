@@ -1,12 +1,13 @@
 // Package enddevice is a LoRaWAN device in software: the other end of the air,
 // for the demo and for tests. It is a LoRaWAN 1.0.2 to 1.0.4 or 1.1 device of
-// class A or C, activated by OTAA or ABP, attached to a station of the
-// simulated medium.
+// class A, B or C, activated by OTAA or ABP, attached to a station of the
+// simulated medium. It may belong to multicast groups.
 //
 // A [Device] is used in one of two ways: [Device.Run] joins and then sends
 // forever, or a test calls [Device.Join], [Device.Send], [Device.Rejoin] step by step. What
 // happens is told to Config.Events: [Joining], [Joined], [Sent], [Received],
-// [Rejected], with the exact instants of air time.
+// [Rejected], and in class B [Beacon], [BeaconMissed] and [ClassChanged], with
+// the exact instants of air time.
 //
 // Everything that must survive a restart is in a [State]: Config.Save is given
 // each new one before a nonce or a counter in it is used on the air, and
@@ -15,7 +16,7 @@
 // Section numbers in comments are those of the LoRaWAN 1.0.4 specification
 // (TS001-1.0.4), in version11.go those of LoRaWAN 1.1, and of RP002-1.0.3 where
 // that is said. The receiver is ideal: it hears every frame that begins in its
-// window. Class B and relays are not implemented.
+// window. Relays are not implemented.
 package enddevice
 
 import (
@@ -25,6 +26,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -32,6 +34,7 @@ import (
 
 	"github.com/brocaar/lorawan"
 
+	"gatewayd/nsedge/classb"
 	"gatewayd/nsedge/region"
 	"gatewayd/radio"
 	"gatewayd/radio/air"
@@ -61,8 +64,12 @@ type Config struct {
 	ABP     *Session       // activates the device by personalisation
 
 	Station air.StationConfig // path loss or position
-	Class   string            // "A" (the zero value) or "C"
+	Class   string            // "A" (the zero value), "B" or "C"
 	Battery uint8             // for DevStatusAns: 0 external, 1-254, 255 unknown
+
+	Periodicity int     // class B: a ping slot each 2^n s, about; 0 to 7
+	CrystalPPM  float64 // class B: by how much the device's clock is fast, -20 to 20
+	Groups      []Group // multicast groups, of the device's class
 
 	DataRate    int           // to begin with; a data rate that no channel has is lowered or raised
 	ADR         bool          // let the network decide data rate, power and repetitions
@@ -113,6 +120,7 @@ type Device struct {
 	unheard  int                            // ADR_ACK_CNT
 	unanswer int                            // uplinks in a row without a wanted answer
 	forced   *lorawan.ForceRejoinReqPayload // to be obeyed after the uplink
+	b        tracker                        // class B
 
 	mu       sync.Mutex
 	snapshot State
@@ -174,8 +182,12 @@ func (c *Config) check() error {
 		return bad("Region", "nil", "look one up with region.Lookup")
 	case !slices.Contains([]string{"1.0.2", "1.0.3", "1.0.4", version11}, c.Version):
 		return bad("Version", c.Version, "1.0.2, 1.0.3, 1.0.4 or 1.1 is allowed")
-	case c.Class != "A" && c.Class != "C":
-		return bad("Class", c.Class, "A or C is allowed")
+	case c.Class != "A" && c.Class != "B" && c.Class != "C":
+		return bad("Class", c.Class, "A, B or C is allowed")
+	case c.Periodicity < 0 || c.Periodicity > classb.MaxPeriodicity:
+		return bad("Periodicity", c.Periodicity, "0 to 7 is allowed")
+	case !(math.Abs(c.CrystalPPM) <= crystal):
+		return bad("CrystalPPM", c.CrystalPPM, "-20 to 20 is allowed")
 	case c.DataRate < 0 || c.DataRate > 15:
 		return bad("DataRate", c.DataRate, "0 to 15 is allowed")
 	case c.Retries < 0 || c.Retries > 100:
@@ -185,7 +197,7 @@ func (c *Config) check() error {
 	case c.Station.Gateway != nil:
 		return bad("Station.Gateway", c.Station.Gateway, "a device is no gateway, leave it nil")
 	}
-	return nil
+	return c.checkGroups(bad)
 }
 
 // start sets the first state.

@@ -5,11 +5,12 @@ import (
 
 	"github.com/brocaar/lorawan"
 
+	"gatewayd/nsedge/classb"
 	"gatewayd/radio/air"
 )
 
-// Event is what a device tells: [Joining], [Joined], [Sent], [Received] or
-// [Rejected].
+// Event is what a device tells: [Joining], [Joined], [Sent], [Received],
+// [Rejected]; in class B also [Beacon], [BeaconMissed], [ClassChanged].
 type Event interface{ event() }
 
 // Joining is a join-request on the air; it is told when it has ended.
@@ -56,13 +57,29 @@ func (Sent) event()     {}
 func (Received) event() {}
 func (Rejected) event() {}
 
+// Beacon is a beacon that a class B device heard.
+type Beacon struct {
+	Arrival
+	classb.Beacon
+}
+
+// BeaconMissed is a beacon that didn't come, or wasn't heard.
+type BeaconMissed struct{ InARow int }
+
+// ClassChanged tells that a class B device is in class "B" now, or back in "A".
+type ClassChanged struct{ Class string }
+
+func (Beacon) event()       {}
+func (BeaconMissed) event() {}
+func (ClassChanged) event() {}
+
 // Arrival is when and where a frame was received.
 type Arrival struct {
 	air.Reception
-	Window string           // "RX1", "RX2" or "RXC"
-	Uplink air.Transmission // the latest before; zero for an RXC that follows none
+	Window string           // "RX1", "RX2", "RXC", "ping" or "beacon"
+	Uplink air.Transmission // the latest before; zero outside of the windows after one
 	Delay  time.Duration    // from the end of the uplink to the first preamble symbol
-	Offset time.Duration    // Delay less the delay of the window; 0 is to the microsecond, negative is early; 0 for RXC
+	Offset time.Duration    // Delay less the delay of the window; 0 is to the microsecond, negative is early; in class B from where the device expected it; 0 for RXC
 }
 
 // Downlink is a data frame.
@@ -75,6 +92,7 @@ type Downlink struct {
 	ACK       bool
 	Pending   bool
 	Commands  []lorawan.MACCommand // of FOpts or of port 0
+	Group     *Group               // that it was for; nil: this device alone
 }
 
 // Result of an uplink.

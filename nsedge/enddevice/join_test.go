@@ -322,12 +322,15 @@ func TestConfigurationIsChecked(t *testing.T) {
 	with(t, "EU868", enddevice.Config{}, func(t *testing.T, n *network, d *enddevice.Device) {
 		eui := radio.EUI64{1}
 		bad := map[string]enddevice.Config{
-			"Region":   {},
-			"Version":  {Region: n.region, Version: "1.1.0"},
-			"Class":    {Region: n.region, Class: "B"},
-			"DataRate": {Region: n.region, DataRate: 16},
-			"Retries":  {Region: n.region, Retries: -1},
-			"Interval": {Region: n.region, Interval: -1},
+			"Region":          {},
+			"Version":         {Region: n.region, Version: "1.1.0"},
+			"Class":           {Region: n.region, Class: "D"},
+			"Periodicity":     {Region: n.region, Class: "B", Periodicity: 8},
+			"CrystalPPM":      {Region: n.region, Class: "B", CrystalPPM: 21},
+			"Groups[0].Class": {Region: n.region, Class: "C", Groups: []enddevice.Group{{Class: "B"}}},
+			"DataRate":        {Region: n.region, DataRate: 16},
+			"Retries":         {Region: n.region, Retries: -1},
+			"Interval":        {Region: n.region, Interval: -1},
 		}
 		gw := enddevice.Config{Region: n.region}
 		gw.Station.Gateway = &eui

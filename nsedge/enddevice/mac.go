@@ -40,10 +40,15 @@ func (d *Device) request(ctx context.Context, cid lorawan.CID) error {
 		return err
 	}
 	defer d.release()
-	if !slices.ContainsFunc(d.answers, func(a answer) bool { return a.cid == cid }) {
-		d.say(cid, nil, false)
-	}
+	d.ask(cid, nil)
 	return nil
+}
+
+// ask queues a request that is not queued yet.
+func (d *Device) ask(cid lorawan.CID, payload lorawan.MACCommandPayload) {
+	if !slices.ContainsFunc(d.answers, func(a answer) bool { return a.cid == cid }) {
+		d.say(cid, payload, false)
+	}
 }
 
 // say queues an uplink MAC command.

@@ -19,6 +19,7 @@ type slot struct {
 	air.Window
 	name  string
 	delay time.Duration // of the window from the end of the uplink; 0 for RXC
+	at    radio.Instant // class B: when the device expects the frame
 }
 
 // windows plans the windows after an uplink. A class C device also listens
@@ -39,12 +40,24 @@ func (d *Device) windows(up air.Transmission, c Channel, dr int, first, second t
 	if err != nil {
 		return nil, err
 	}
+	if d.cfg.Class == "B" && d.st.Joined {
+		d.b.busy = rx2.Until + 1
+		return append(d.pingSlots(up.End, rx1.From), rx1, rx2), nil
+	}
 	if d.cfg.Class != "C" || !d.st.Joined {
 		return []slot{rx1, rx2}, nil
 	}
-	before, between := rx2, rx2
-	before.name, before.delay, before.From, before.Until = "RXC", 0, up.End, rx1.From-1
-	between.name, between.delay, between.From, between.Until = "RXC", 0, rx1.From, rx2.From-1
+	rxc := rx2
+	rxc.name, rxc.delay = "RXC", 0
+	freq, rate := d.rxcChannel()
+	if rxc.Freq = freq; rate != d.st.RX2DR {
+		if rxc.Mod, err = d.region.Downlink(rate); err != nil {
+			return nil, fmt.Errorf("RXC: %w", err)
+		}
+	}
+	before, between := rxc, rxc
+	before.From, before.Until = up.End, rx1.From-1
+	between.From, between.Until = rx1.From, rx2.From-1
 	return []slot{before, rx1, between, rx2}, nil
 }
 
@@ -87,6 +100,9 @@ func (d *Device) listen(ctx context.Context, up air.Transmission, slots []slot, 
 			if s.delay != 0 {
 				a.Offset = a.Delay - s.delay
 			}
+			if s.at != 0 {
+				a.Offset = r.Start.Sub(s.at)
+			}
 			if d.punctual(a) && take(a) {
 				return true, nil
 			}
@@ -99,15 +115,15 @@ func (d *Device) listen(ctx context.Context, up air.Transmission, slots []slot, 
 // punctual tells whether a device with a Tolerance hears the frame: the medium
 // also matches preambles that began before the window.
 func (d *Device) punctual(a Arrival) bool {
-	if d.cfg.Tolerance == 0 || a.Window == "RXC" || max(a.Offset, -a.Offset) <= d.cfg.Tolerance {
+	if d.cfg.Tolerance == 0 || a.Window == "RXC" || a.Window == "ping" || a.Window == "beacon" || max(a.Offset, -a.Offset) <= d.cfg.Tolerance {
 		return true
 	}
 	d.emit(Rejected{a, fmt.Errorf("%v away from the begin of %s: %v is tolerated", a.Offset, a.Window, d.cfg.Tolerance)})
 	return false
 }
 
-// Listen waits until the given air time. A device of class C that has joined
-// receives meanwhile.
+// Listen waits until the given air time. A device of class B or C that has
+// joined receives meanwhile.
 func (d *Device) Listen(ctx context.Context, until radio.Instant) error {
 	for d.m.Now() < until {
 		if _, err := d.idle(ctx, until); err != nil {
@@ -119,6 +135,9 @@ func (d *Device) Listen(ctx context.Context, until radio.Instant) error {
 
 // idle is Listen that ends early, with true, when a downlink wants an uplink.
 func (d *Device) idle(ctx context.Context, until radio.Instant) (urgent bool, err error) {
+	if d.cfg.Class == "B" && d.State().Joined {
+		return d.idleB(ctx, until)
+	}
 	if d.cfg.Class != "C" || !d.State().Joined {
 		return false, d.m.Wait(ctx, until)
 	}
@@ -142,9 +161,10 @@ func (d *Device) rxc(ctx context.Context, until radio.Instant) (slot, error) {
 		return slot{}, err
 	}
 	defer d.release()
-	mod, err := d.region.Downlink(d.st.RX2DR)
+	freq, dr := d.rxcChannel()
+	mod, err := d.region.Downlink(dr)
 	if err != nil {
 		return slot{}, fmt.Errorf("RXC: %w", err)
 	}
-	return slot{Window: air.Window{Freq: d.st.RX2Freq, Mod: mod, From: d.m.Now(), Until: until}, name: "RXC"}, nil
+	return slot{Window: air.Window{Freq: freq, Mod: mod, From: d.m.Now(), Until: until}, name: "RXC"}, nil
 }

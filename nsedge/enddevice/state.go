@@ -99,6 +99,11 @@ type State struct {
 	Dwell     *region.Dwell // of TXParamSetupReq
 	MaxEIRP   *radio.DBm    // of TXParamSetupReq
 
+	BeaconFreq radio.Hertz // of BeaconFreqReq; 0 is the region's
+	PingFreq   radio.Hertz // of PingSlotChannelReq; 0 is the region's
+	PingDR     *int        // of the same; nil is the region's
+	GroupDown  []uint32    // FCntDown of Config.Groups
+
 	// LoRaWAN 1.1.
 	NetID       lorawan.NetID `json:",omitzero"`
 	AckLimit    int           `json:",omitempty"` // of ADRParamSetupReq; 0 is the region's
@@ -119,7 +124,7 @@ type Channel struct {
 }
 
 func (s State) clone() State {
-	s.Channels = slices.Clone(s.Channels)
+	s.Channels, s.GroupDown = slices.Clone(s.Channels), slices.Clone(s.GroupDown)
 	return s
 }
 
@@ -127,14 +132,14 @@ func (s State) clone() State {
 func (d *Device) reset() {
 	r := d.cfg.Region
 	d.region = r
-	s := State{Joins: d.st.Joins, JoinNonce: d.st.JoinNonce, RJCount1: d.st.RJCount1, SinceTime: d.m.Now(), NbTrans: 1, RX1Delay: int(r.Delays().RX1.Seconds())}
+	s := State{Joins: d.st.Joins, JoinNonce: d.st.JoinNonce, RJCount1: d.st.RJCount1, SinceTime: d.m.Now(), GroupDown: d.st.GroupDown, NbTrans: 1, RX1Delay: int(r.Delays().RX1.Seconds())}
 	s.RX2Freq, s.RX2DR = r.RX2()
 	for _, c := range r.JoinChannels() {
 		s.Channels = append(s.Channels, Channel{Index: c.Index, Freq: c.Freq, MinDR: c.MinDR, MaxDR: c.MaxDR, Enabled: true})
 	}
 	d.st = s
 	d.st.DataRate = d.st.nearestDR(d.cfg.DataRate)
-	d.answers, d.ack, d.unheard, d.unanswer, d.quiet, d.forced = nil, false, 0, 0, 0, nil
+	d.answers, d.ack, d.unheard, d.unanswer, d.quiet, d.forced, d.b = nil, false, 0, 0, 0, nil, tracker{}
 }
 
 // readRegion takes the dwell times of the state into account.

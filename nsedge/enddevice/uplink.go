@@ -16,6 +16,9 @@ import (
 // 223; nil payload and port 0 make a frame without either. A confirmed uplink
 // that is never acknowledged gives the Result and ErrNoAck.
 func (d *Device) Send(ctx context.Context, port uint8, payload []byte, confirmed bool) (Result, error) {
+	if err := d.avoidBeacon(ctx); err != nil {
+		return Result{}, err
+	}
 	if err := d.take(ctx); err != nil {
 		return Result{}, err
 	}
@@ -29,6 +32,7 @@ func (d *Device) Send(ctx context.Context, port uint8, payload []byte, confirmed
 	if d.rekeyTimeout() {
 		return Result{}, fmt.Errorf("send: %w: the network did not confirm the keys", ErrNotJoined)
 	}
+	d.askB()
 	d.adrBackOff()
 	u, err := d.compose(Data{port, payload, confirmed})
 	if err != nil {
@@ -97,7 +101,7 @@ func (d *Device) repeat(ctx context.Context, u uplink) (Result, error) {
 			}
 			result.Downlink = down
 			result.Acked = result.Acked || u.Confirmed && down.ACK
-			return a.Window != "RXC" // class C goes on to its windows
+			return a.Window == "RX1" || a.Window == "RX2" // else the device goes on to them
 		})
 		if err != nil {
 			return result, err
@@ -127,7 +131,7 @@ func (d *Device) compose(data Data) (uplink, error) {
 	u.adrAckReq = d.cfg.ADR && d.unheard >= d.ackLimit()
 	mac := &lorawan.MACPayload{FHDR: lorawan.FHDR{
 		DevAddr: lorawan.DevAddr(d.st.DevAddr), FCnt: u.fcnt,
-		FCtrl: lorawan.FCtrl{ADR: d.cfg.ADR, ADRACKReq: u.adrAckReq, ACK: u.ack},
+		FCtrl: lorawan.FCtrl{ADR: d.cfg.ADR, ADRACKReq: u.adrAckReq, ACK: u.ack, ClassB: d.classB()},
 	}}
 	if opts := d.options(d.indications(), min(room, maxOptions)); len(opts) > 0 {
 		mac.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: opts}}

@@ -90,9 +90,9 @@ type Listener interface {
 }
 
 // Window is what a receiver waits for. A frame fits when its frequency is
-// within a quarter of the bandwidth, spreading factor, bandwidth, I/Q and
-// sync word (FSK: the bit rate) are equal, and its preamble starts between
-// From and Until, both included, or before From but with six symbols
+// within a quarter of the bandwidth, spreading factor, bandwidth, I/Q, sync
+// word and whether there is a header (FSK: the bit rate) are equal, and its
+// preamble starts between From and Until, both included, or before From but with six symbols
 // (FSK: two bytes) of preamble left at From.
 type Window struct {
 	Freq        radio.Hertz

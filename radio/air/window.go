@@ -146,7 +146,7 @@ func (w *window) fits(t *transmission) bool {
 	switch want := w.Mod.(type) {
 	case radio.LoRa:
 		got, ok := t.Mod.(radio.LoRa)
-		return ok && got.SF == want.SF && got.Bandwidth == want.Bandwidth && got.InvertIQ == want.InvertIQ &&
+		return ok && got.SF == want.SF && got.Bandwidth == want.Bandwidth && got.InvertIQ == want.InvertIQ && got.Implicit == want.Implicit &&
 			got.SyncWord() == want.SyncWord() &&
 			inTime(t, w.From, got.SymbolTime(), int(got.PreambleSymbols()), preambleLeft)
 	case radio.FSK:
