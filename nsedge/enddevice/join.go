@@ -173,6 +173,7 @@ func (d *Device) activate(p *lorawan.JoinAcceptPayload, kind lorawan.JoinType, n
 	d.st.JoinNonce = uint32(p.JoinNonce) + 1
 	d.st.Joined, d.st.NetID = true, p.HomeNetID
 	d.st.Session = d.cfg.session(p, nonce)
+	d.b.told = false // of a new session, the network knows nothing
 	d.answers, d.ack, d.unheard, d.unanswer = nil, false, 0, 0
 	if kind == lorawan.RejoinRequestType2 {
 		return nil
