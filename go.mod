@@ -3,6 +3,7 @@ module gatewayd
 go 1.26.0
 
 require (
+	filippo.io/age v1.3.2
 	github.com/brocaar/lorawan v0.0.0-20240507141140-a18a1037da07
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/eclipse/paho.mqtt.golang v1.5.1
@@ -25,6 +26,7 @@ require (
 )
 
 require (
+	filippo.io/hpke v0.4.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect

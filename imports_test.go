@@ -65,6 +65,7 @@ func only() map[string][]string {
 		"periph.io/x/host/...":           {"board"},
 		"periph.io/x/conn/...":           {"board", "concentrator", "concentrator/bridge", "concentrator/sx1302sim", "cmd/gatewayd"},
 		"go.etcd.io/bbolt/...":           {"nsedge/store"},
+		"filippo.io/age/...":             {"cmd/gatewayd"},
 		"github.com/brocaar/lorawan/...": {"nsedge", "nsedge/region", "nsedge/enddevice"},
 		// Tests alone hold messages against their schemas.
 		"github.com/santhosh-tekuri/jsonschema/...": {"dataapi/schema"},

@@ -69,28 +69,29 @@ type Edge struct {
 	docs  sync.Mutex  // orders changes of documents; never held by Run
 
 	// Everything below belongs to the one who owns the edge.
-	running  context.Context //nolint:containedctx // the life of one Run; nil while not running
-	byEUI    map[radio.EUI64]*device
-	byAddr   map[DevAddr]*session
-	order    []*device // by DevEUI
-	heard    heard
-	windows  map[PacketHash]*window
-	timers   timers
-	flights  map[uint64]*flight
-	lastID   uint64
-	ledger   ledger
-	reserved map[*window]struct{} // that have something more important than data to send
-	reserver reserver
-	beacons  beaconing
-	jobCount int
-	bands    map[string]*region.Region // that devices name
-	dwell    region.Dwell              // that devices assume after a reset
-	dwelling map[region.Dwell]*region.Region
-	salt     [16]byte // makes packet hashes unique to this process
-	frames   uint64
-	anchor   radio.Uplink // the last frame of the own gateway: only its moment
-	scratch  []byte
-	stats    Stats
+	running   context.Context //nolint:containedctx // the life of one Run; nil while not running
+	byEUI     map[radio.EUI64]*device
+	byAddr    map[DevAddr]*session
+	order     []*device // by DevEUI
+	firstJoin uint32    // no JoinNonce up to it is used; set by load, after a restore
+	heard     heard
+	windows   map[PacketHash]*window
+	timers    timers
+	flights   map[uint64]*flight
+	lastID    uint64
+	ledger    ledger
+	reserved  map[*window]struct{} // that have something more important than data to send
+	reserver  reserver
+	beacons   beaconing
+	jobCount  int
+	bands     map[string]*region.Region // that devices name
+	dwell     region.Dwell              // that devices assume after a reset
+	dwelling  map[region.Dwell]*region.Region
+	salt      [16]byte // makes packet hashes unique to this process
+	frames    uint64
+	anchor    radio.Uplink // the last frame of the own gateway: only its moment
+	scratch   []byte
+	stats     Stats
 }
 
 // call is work that a caller hands to Run.

@@ -182,6 +182,7 @@ func (e *Edge) readJoin(w *window) (j joinState, failed func()) {
 	if err == nil {
 		j, err = decodeJoinState(raw)
 	}
+	j.nonce = max(j.nonce, e.firstJoin)
 	if err != nil {
 		return j, e.joinFailed(w, CodeServer, "the join failed inside the server: "+err.Error())
 	}

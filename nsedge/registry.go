@@ -107,6 +107,22 @@ func (s *session) restore(c counters) {
 
 // load reads everything from the store.
 func (e *Edge) load() error {
+	for _, step := range []func() error{e.loadDevices, e.loadCounters, e.loadFloors, e.loadRadio} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	for _, d := range e.order {
+		for _, s := range d.sessions() {
+			s.doubt()
+			e.link(s)
+		}
+	}
+	return nil
+}
+
+// loadDevices reads what was registered, and joined.
+func (e *Edge) loadDevices() error {
 	err := e.cfg.Store.Each(bucketDevices, func(k, v []byte) error {
 		spec, gen, err := decodeDocument(v)
 		if err != nil {
@@ -140,7 +156,15 @@ func (e *Edge) load() error {
 	for _, d := range e.order {
 		d.install(joins[d.spec.DevEUI])
 	}
-	err = e.cfg.Store.EachState(func(key [8]byte, value []byte) error {
+	return nil
+}
+
+// loadCounters reads the journal.
+func (e *Edge) loadCounters() error {
+	return e.cfg.Store.EachState(func(key [8]byte, value []byte) error {
+		if key == dutyKey && e.cfg.Region == nil {
+			return nil // nothing is sent
+		}
 		if key == dutyKey {
 			return e.ledger.decode(value, e.cfg.Region.Short())
 		}
@@ -153,19 +177,6 @@ func (e *Edge) load() error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if err := e.loadRadio(); err != nil {
-		return err
-	}
-	for _, d := range e.order {
-		for _, s := range d.sessions() {
-			s.doubt()
-			e.link(s)
-		}
-	}
-	return nil
 }
 
 // install makes the device's sessions from what was stored.

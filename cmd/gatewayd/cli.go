@@ -54,6 +54,7 @@ line or the configuration is wrong.`,
 	root.AddCommand(
 		newDemo(std), newRun(std), newSim(std),
 		newKey(std), newUser(std), newTLS(std), newDevice(std), newFirmware(std),
+		newBackup(std), newRestore(std),
 		newConfig(std), newBoard(std), newDoctor(std), newVersion(std),
 	)
 	return root

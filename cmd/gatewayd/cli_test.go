@@ -46,7 +46,7 @@ func TestHelpOfEachCommand(t *testing.T) {
 		"tls", "tls fingerprint", "tls ca",
 		"device", "device add", "device set", "device list", "device show", "device remove",
 		"firmware", "firmware import", "firmware check",
-		"config", "config check", "config print", "version",
+		"config", "config check", "config print", "version", "backup", "restore",
 		"doctor", "board", "board list", "board show", "board hold",
 	} {
 		name := "help " + words

@@ -101,7 +101,7 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	d.server, err = dataapi.New(dataapi.Config{
 		Network: cfg.Network.ID, Documents: p.store, Position: d.position, Ready: d.ready, Log: p.log,
 		Bands: bands(), BandNamed: bandNamed, Gateways: d.gateways, Origins: cfg.DataAPI.OriginList(),
-		Machine: newMachine(d), TLS: d.tlsInfo,
+		Machine: newMachine(d), TLS: d.tlsInfo, Backups: backups{cfg, p.store, d.eui},
 		MaxRequests: cfg.DataAPI.MaxRequests, MaxConnections: cfg.DataAPI.MaxConnections, MaxMessage: cfg.DataAPI.MaxMessage, MaxRate: cfg.DataAPI.MaxRate,
 	})
 	if err != nil {

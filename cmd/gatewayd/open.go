@@ -39,6 +39,9 @@ func openOffline(cfg config.Config) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := store.Install(cfg.State.Dir, store.Options{LockTimeout: lockPatience}); err != nil {
+		return nil, err
+	}
 	st, err := store.Open(cfg.State.Dir, store.Options{LockTimeout: lockPatience})
 	if err != nil {
 		return nil, fmt.Errorf("%w; is state.dir the right folder, and may this user write to it?", err)
@@ -67,7 +70,8 @@ func offlineServer(cfg config.Config, reg *region.Region, st *store.Store) (*dat
 	}
 	// The command says what it does; of the rest, only faults matter.
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	return dataapi.New(dataapi.Config{Documents: st, Edge: edge, Log: log, Bands: bands(), BandNamed: bandNamed})
+	return dataapi.New(dataapi.Config{Documents: st, Edge: edge, Log: log, Bands: bands(), BandNamed: bandNamed,
+		Backups: backups{cfg, st, func() string { return "" }}})
 }
 
 // noAir is the radio of an edge that doesn't run.

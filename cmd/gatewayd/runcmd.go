@@ -64,6 +64,9 @@ func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger, end fun
 	if p.supervisor, err = systemd(); err != nil {
 		return fmt.Errorf("the service manager: %w", err)
 	}
+	if err := installRestored(cfg.State.Dir, log); err != nil {
+		return err
+	}
 	if p.store, err = store.Open(cfg.State.Dir, store.Options{Log: log}); err != nil {
 		return fmt.Errorf("state.dir: %w", err)
 	}
