@@ -237,6 +237,12 @@ func (e *Edge) compose(fl *flight) error {
 	if w.kind == dataWindow { // answers to commands in RXC would not end with it
 		fl.mac = e.macDue(w, room)
 	}
+	return fl.seal()
+}
+
+// seal encrypts and signs what the flight carries.
+func (fl *flight) seal() error {
+	w, c := fl.w, fl.c
 	m := &lorawan.MACPayload{FHDR: lorawan.FHDR{
 		DevAddr: lorawan.DevAddr(w.s.addr),
 		FCtrl:   lorawan.FCtrl{ACK: w.ack, FPending: c.pending},
