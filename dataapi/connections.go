@@ -3,6 +3,7 @@ package dataapi
 import (
 	"bytes"
 	"crypto/subtle"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type connection struct {
 	Authorization string `json:"authorization,omitempty"`
 	TopicUp       string `json:"topic_up,omitempty"`
 	TopicDown     string `json:"topic_down,omitempty"`
+	TLSCA         string `json:"tls_ca,omitempty"` // PEM: whom to trust, "" for the host's choice
 	Radio         bool   `json:"radio"`
 	LoRa          bool   `json:"lora"`
 	Duplicate     bool   `json:"duplicate"`
@@ -59,7 +61,7 @@ func (s *Server) viewConnection(c connection) connectionView {
 func (c *connection) parse(body fields) error {
 	for name, into := range map[string]*string{
 		"type": &c.Type, "description": &c.Description, "filter": &c.Filter, "url": &c.URL, "uri": &c.URI,
-		"authorization": &c.Authorization, "topic_up": &c.TopicUp, "topic_down": &c.TopicDown,
+		"authorization": &c.Authorization, "topic_up": &c.TopicUp, "topic_down": &c.TopicDown, "tls_ca": &c.TLSCA,
 	} {
 		if !body.given(name) {
 			continue
@@ -99,12 +101,27 @@ func (c *connection) check() error {
 	default:
 		return badField("type", "%s; http and mqtt are allowed", shown(c.Type))
 	}
+	if _, err := c.roots(); err != nil {
+		rules = append(rules, rule{"tls_ca", err})
+	}
 	for _, r := range rules {
 		if r.err != nil {
 			return badField(r.field, "%v", r.err)
 		}
 	}
 	return nil
+}
+
+// roots are whom the connection trusts; nil is the host's choice.
+func (c *connection) roots() (*x509.CertPool, error) {
+	if c.TLSCA == "" {
+		return nil, nil //nolint:nilnil // see above
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(c.TLSCA)) {
+		return nil, errors.New("certificates in PEM are wanted")
+	}
+	return pool, nil
 }
 
 // request is what the connection asks for, as a client would that connects.

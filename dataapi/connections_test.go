@@ -228,6 +228,7 @@ func TestConnectionsResource(t *testing.T) {
 		for _, bad := range []struct{ text, field string }{
 			{`{}`, "type"}, {`{"type":"amqp"}`, "type"}, {`{"type":"http"}`, "url"}, {`{"type":"http","url":"http://{device}/"}`, "url"}, {`{"type":"http","url":"http://as/","authorization":"a\r\nb"}`, "authorization"},
 			{`{"type":"http","url":"http://as/","filter":"nosuch"}`, "filter"}, {`{"type":"http","url":"http://as/","radio":"maybe"}`, "radio"}, {`{"type":"http","url":["x"]}`, "url"},
+			{`{"type":"http","url":"https://as/","tls_ca":"no PEM"}`, "tls_ca"},
 			{`{"type":"mqtt","topic_up":"x"}`, "uri"}, {`{"type":"mqtt","uri":"mqtt://b"}`, "topic_up"}, {`{"type":"mqtt","uri":"mqtt://b","topic_up":"x","topic_down":"a+"}`, "topic_down"},
 		} {
 			if status, body = r.rest("POST", connectionsPath, bad.text); status != http.StatusBadRequest || body["field"] != bad.field {

@@ -28,6 +28,25 @@ func TestPolicyVersionAndMACAreTakenAndShown(t *testing.T) {
 	}
 }
 
+// rx1 of the contract: delay is wanted, current_delay is used, status compares.
+func TestTheDelayOfRX1IsShownAsWantedAndAsUsed(t *testing.T) {
+	for _, c := range []struct {
+		wanted, used int
+		status       string
+	}{{0, 0, "unknown"}, {5, 0, "unknown"}, {0, 1, "synced"}, {5, 1, "pending"}, {5, 5, "synced"}} {
+		d := nsedge.Device{RX1Delay: c.wanted, RX1Current: c.used}
+		v := viewDevice(&d, "default", false).RX1
+		if v.Delay != c.wanted || v.Status != c.status || (v.Current == nil) != (c.used == 0) || v.Current != nil && *v.Current != c.used {
+			t.Errorf("%+v: %+v", c, v)
+		}
+	}
+	// What is read-only may come back.
+	d := nsedge.Device{RX1Delay: 5, RX1Current: 1}
+	if err := patchDevice(&d, fieldsOf(t, `{"rx1":{"delay":5,"status":"synced","current_delay":7}}`)); err != nil || d.RX1Current != 1 {
+		t.Errorf("%v: %+v", err, d)
+	}
+}
+
 func fieldsOf(t *testing.T, text string) fields {
 	t.Helper()
 	f, err := object("", []byte(text))

@@ -56,10 +56,14 @@ type adrView struct {
 	TXPower  *int   `json:"tx_power"`
 }
 
-// rx1View: a delay of 0 is the region's.
+// rx1View: a delay of 0 is the region's. The status is synced once the device
+// uses it, pending before, unknown without a session.
 type rx1View struct {
 	Delay  int  `json:"delay"`
 	Offset *int `json:"offset,omitempty"`
+
+	Status  string `json:"status"`
+	Current *int   `json:"current_delay"`
 }
 
 type rx2View struct {
@@ -82,7 +86,7 @@ func viewDevice(d *nsedge.Device, org string, secrets bool) deviceView {
 		CountersSize: d.CountersSize, CounterUp: d.CounterUp, CounterDown: d.CounterDown, StrictCounter: d.StrictCounter,
 		Policy: string(d.Policy), Version: d.Version, MAC: cmp.Or(d.MAC, "auto"),
 		ADR:         adrView{d.ADR.Mode, d.ADR.Mode != "off", d.ADR.DataRate, d.ADR.TXPower},
-		RX1:         rx1View{d.RX1Delay, d.RX1Offset},
+		RX1:         viewRX1(d),
 		RX2:         rx2View{d.RX2Force, d.RX2DataRate, uint32(d.RX2Freq)},
 		BlockUplink: d.BlockUplink, BlockDownlink: d.BlockDownlink,
 		LastActivity: unixOrNull(d.LastActivity), LastJoin: unixOrNull(d.LastJoin),
@@ -99,6 +103,18 @@ func viewDevice(d *nsedge.Device, org string, secrets bool) deviceView {
 	}
 	if secrets {
 		v.AppKey, v.NwkKey, v.NwkSKey, v.AppSKey = keyText(d.AppKey), keyText(d.NwkKey), keyText(d.NwkSKey), keyText(d.AppSKey)
+	}
+	return v
+}
+
+func viewRX1(d *nsedge.Device) rx1View {
+	v := rx1View{Delay: d.RX1Delay, Offset: d.RX1Offset, Status: "unknown"}
+	if d.RX1Current == 0 {
+		return v
+	}
+	v.Status, v.Current = "pending", &d.RX1Current
+	if d.RX1Delay == 0 || d.RX1Delay == d.RX1Current {
+		v.Status = "synced"
 	}
 	return v
 }

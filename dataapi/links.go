@@ -95,13 +95,18 @@ func (s *Server) startLink(c connection, req request) {
 		server: s, of: c, filter: req.filter, shape: req.shape, malformed: limiter(s.cfg.MaxMalformed),
 		log: s.log.With(slog.String("connection", c.ID)), done: make(chan struct{}),
 	}
+	roots, err := c.roots()
+	if err != nil {
+		l.log.Error("connection doesn't work", slog.Any("error", err))
+		return
+	}
 	switch c.Type {
 	case "http":
-		l.sender = adapter.NewHTTP(adapter.HTTPConfig{URL: c.URL, Authorization: c.Authorization, Reply: l.reply, Dial: s.cfg.Dial, Log: l.log})
+		l.sender = adapter.NewHTTP(adapter.HTTPConfig{URL: c.URL, Authorization: c.Authorization, Roots: roots, Reply: l.reply, Dial: s.cfg.Dial, Log: l.log})
 	case "mqtt":
 		l.wake = make(chan struct{}, 1)
 		l.sender = adapter.NewMQTT(adapter.MQTTConfig{
-			URI: c.URI, ClientID: "gatewayd-" + c.ID[:8], TopicUp: c.TopicUp, TopicDown: c.TopicDown,
+			URI: c.URI, ClientID: "gatewayd-" + c.ID[:8], TopicUp: c.TopicUp, TopicDown: c.TopicDown, Roots: roots,
 			Newest: s.history.newest, Next: l.next(), Wake: l.wake, Receive: l.receive, Log: l.log,
 		})
 	}

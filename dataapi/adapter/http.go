@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"hash/fnv"
 	"log/slog"
@@ -32,6 +33,8 @@ type HTTPConfig struct {
 	Authorization string // header, sent as it is; "" for none
 	// Reply takes a JSON body that the receiver answered with.
 	Reply func(ctx context.Context, to Message, text []byte)
+	// Roots are whom to trust; nil is the host's choice.
+	Roots *x509.CertPool
 	// Dial makes connections; nil is the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	Log  *slog.Logger
@@ -74,6 +77,7 @@ func NewHTTP(cfg HTTPConfig) *HTTP {
 		Transport: &http.Transport{
 			DialContext: cfg.Dial, MaxConnsPerHost: lanes, MaxIdleConnsPerHost: lanes, IdleConnTimeout: 90 * time.Second,
 			TLSHandshakeTimeout: connectTimeout, ForceAttemptHTTP2: true, DisableCompression: true,
+			TLSClientConfig: tlsConfig(cfg.Roots),
 		},
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 			if len(via) > redirects {

@@ -2,6 +2,8 @@ package adapter
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +32,8 @@ type MQTTConfig struct {
 	ClientID  string
 	TopicUp   string // template, see [CheckTopicUp]
 	TopicDown string // see [CheckTopicDown]; "" for none
+	// Roots are whom to trust; nil is the host's choice.
+	Roots *x509.CertPool
 	// Newest is the number of the newest message.
 	Newest func() uint64
 	// Next returns the first message after that number, if there is one. Those
@@ -152,6 +156,7 @@ func (m *MQTT) options(lost chan<- error) *mqtt.ClientOptions {
 	o := mqtt.NewClientOptions()
 	o.AddBroker(m.cfg.URI)
 	o.SetClientID(m.cfg.ClientID)
+	o.SetTLSConfig(tlsConfig(m.cfg.Roots))
 	o.SetProtocolVersion(4) // 3.1.1; else each attempt is made twice
 	o.SetCleanSession(true)
 	o.SetAutoReconnect(false)
@@ -166,6 +171,11 @@ func (m *MQTT) options(lost chan<- error) *mqtt.ClientOptions {
 		}
 	})
 	return o
+}
+
+// tlsConfig of connections that we make.
+func tlsConfig(roots *x509.CertPool) *tls.Config {
+	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
 // wait for the broker to do something.

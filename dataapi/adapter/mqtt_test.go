@@ -2,12 +2,14 @@ package adapter
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,11 +21,13 @@ import (
 // broker is a real mosquitto.
 type broker struct {
 	*testing.T
-	program, config, address string
-	process                  *exec.Cmd
+	program, config, address, second string
+	process                          *exec.Cmd
 }
 
-func newBroker(t *testing.T) *broker {
+// newBroker starts one on a free port; with lines, it has a second listener
+// with these.
+func newBroker(t *testing.T, lines ...string) *broker {
 	t.Helper()
 	program, err := exec.LookPath("mosquitto")
 	if err != nil {
@@ -31,23 +35,34 @@ func newBroker(t *testing.T) *broker {
 			t.Skip("SKIPPED: MQTT IS NOT TESTED. Install mosquitto (Debian: apt-get install mosquitto) and run again.")
 		}
 	}
+	b := &broker{T: t, program: program, config: filepath.Join(t.TempDir(), "mosquitto.conf"), address: freeAddress(t)}
+	text := "allow_anonymous true\npersistence false\nuser root\n" + listener(b.address)
+	if len(lines) > 0 {
+		b.second = freeAddress(t)
+		text += listener(b.second) + strings.Join(lines, "\n") + "\n"
+	}
+	if err := os.WriteFile(b.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	t.Cleanup(b.stop)
+	return b
+}
+
+// listener is a line of mosquitto's configuration.
+func listener(address string) string {
+	host, port, _ := net.SplitHostPort(address)
+	return "listener " + port + " " + host + "\n"
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(address)
-	dir := t.TempDir()
-	config := filepath.Join(dir, "mosquitto.conf")
-	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence false\n", port)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b := &broker{T: t, program: program, config: config, address: address}
-	b.start()
-	t.Cleanup(b.stop)
-	return b
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func (b *broker) start() {
@@ -152,10 +167,15 @@ func (f *feed) next(after, missed uint64) (Message, bool) {
 
 func startMQTT(t *testing.T, address string) (*MQTT, *feed, <-chan string) {
 	t.Helper()
+	return startMQTTAt(t, "mqtt://user:secret@"+address, nil)
+}
+
+func startMQTTAt(t *testing.T, uri string, roots *x509.CertPool) (*MQTT, *feed, <-chan string) {
+	t.Helper()
 	f := &feed{wake: make(chan struct{}, 1)}
 	received := make(chan string, 100)
 	m := NewMQTT(MQTTConfig{
-		URI: "mqtt://user:secret@" + address, ClientID: "gatewayd-test", TopicUp: "up/{device}/{type}", TopicDown: "down/{device}",
+		URI: uri, Roots: roots, ClientID: "gatewayd-test", TopicUp: "up/{device}/{type}", TopicDown: "down/{device}",
 		Newest: f.newest, Next: f.next, Wake: f.wake, Receive: func(_ context.Context, text []byte) { received <- string(text) }, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
