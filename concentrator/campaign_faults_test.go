@@ -12,32 +12,33 @@ import (
 )
 
 // start spoils each transfer of a start.
-func (f fault) start(t *testing.T, dim *dimension) {
-	onCampaign(t, dim, eu868(t), func(c *campaign) {
-		c.testBench.run()
-		frames := int(c.Stats().StartFrames)
-		c.halt()
-		c.Concentrator.eui = radio.EUI64{}
-		for n := 1; n <= frames; n++ {
-			if !dim.take(f.every) {
-				continue
-			}
-			name := words("transfer", n, f.name)
-			c.Concentrator.eui = radio.EUI64{}
-			c.saboteur.set(f.spoil(c, n))
-			started := c.Started()
-			c.begin()
-			select {
-			case <-started:
-			case err := <-c.done:
-				c.ended(name, err)
-			case <-time.After(10 * time.Second):
-				c.t.Fatalf("%s: the start hangs", name)
-			}
-			c.conclude(name, f.lasting)
+func (f fault) start(rig rig) func(*testing.T, *dimension) {
+	return func(t *testing.T, dim *dimension) {
+		onCampaign(t, dim, rig.config(t), func(c *campaign) {
+			c.testBench.run()
+			frames := int(c.Stats().StartFrames)
 			c.halt()
-		}
-	})
+			for n := 1; n <= frames; n++ {
+				if !dim.takeOn(rig, f.every) {
+					continue
+				}
+				name := words("transfer", n, f.name)
+				c.Concentrator.eui = radio.EUI64{}
+				c.saboteur.set(f.spoil(c, n))
+				started := c.Started()
+				c.begin()
+				select {
+				case <-started:
+				case err := <-c.done:
+					c.ended(name, err)
+				case <-time.After(startLimitOfCampaign):
+					c.t.Fatalf("%s: the start hangs", name)
+				}
+				c.conclude(name, f.lasting)
+				c.halt()
+			}
+		})
+	}
 }
 
 // Payloads of a fetch with several packets, in two bursts.
@@ -90,45 +91,19 @@ func (s Stats) lost() uint64 {
 	return s.FIFOErrors + s.BadChecksum + s.Mismatch + s.Invalid + s.Truncated + s.Skipped
 }
 
-// transmit spoils each transfer from a Schedule to its Report.
-func (f fault) transmit(t *testing.T, dim *dimension) {
-	onCampaign(t, dim, eu868(t), func(c *campaign) {
-		for n := 1; n <= 60; n++ {
-			if !dim.take((f.every + 1) / 2) {
-				continue
-			}
-			name := words("transfer", n, f.name)
-			c.alive()
-			d := c.plan(c.medium.Now() + 30_000)
-			c.saboteur.set(f.spoil(c, n))
-			if err := c.Schedule(c.t.Context(), d); err == nil {
-				r := c.report(name)
-				time.Sleep(100 * time.Millisecond) // to its end
-				if on := c.airtimes(d); r.Err == nil && (on != 1 || r.Started != d.At) || r.ID != d.ID {
-					c.t.Errorf("%s: on the air %d times, %+v", name, on, r)
-				}
-			}
-			c.conclude(name, f.lasting)
-		}
-	})
-}
-
-// The answers of the microcontrollers: the status after their start and after
-// each signal.
-var (
-	agcSignals = 1 + len(agcSX1250Parameters.stages(false, false))
-	arbSignals = 2
-)
-
-// answers spoils what the host reads of an MCU from its kth signal on.
-func (c *campaign) answers(m mcu, signal reg.Addr, k int, spoil func(since time.Duration, old, r []byte)) {
+// answers spoils what the host reads of an MCU from its kth signal on: its
+// start, or a number in its mailbox. seen is called for each.
+func (c *campaign) answers(m mcu, signal reg.Addr, k int, seen func(), spoil func(since time.Duration, old, r []byte)) {
 	var old []byte
 	var since time.Time
 	count := 0
 	c.saboteur.set(func(_ int, w, r []byte, do func() error) error {
+		if w[0] != targetChip {
+			return do()
+		}
 		if isRead(w) && address(w) == m.statusAddr {
 			err := do()
-			if err == nil && count >= k {
+			if err == nil && k > 0 && count >= k {
 				spoil(time.Since(since), old, r[readHeader:])
 			} else {
 				old = bytes.Clone(r[readHeader:])
@@ -141,6 +116,7 @@ func (c *campaign) answers(m mcu, signal reg.Addr, k int, spoil func(since time.
 		}
 		// The fall of CLEAR starts the program; it is written after PROGRAM.
 		if covers(m.clear.Addr()) && m.clear.Get(w[writeHeader+int(m.clear.Addr()-a)])+m.program.Get(w[writeHeader+int(m.clear.Addr()-a)]) == 0 || covers(signal) {
+			seen()
 			if count++; count == k {
 				since = time.Now()
 			}
@@ -149,66 +125,74 @@ func (c *campaign) answers(m mcu, signal reg.Addr, k int, spoil func(since time.
 	})
 }
 
-func eachAnswer(t *testing.T, dim *dimension, starts bool, spoil func(since time.Duration, old, r []byte)) {
-	onCampaign(t, dim, eu868(t), func(c *campaign) {
-		for _, x := range []struct {
-			mcu
-			signal reg.Addr
-			n      int
-		}{
-			{agcMCU, reg.AGCMCUMailBoxWrDataByte3.Addr(), agcSignals},
-			{arbMCU, reg.ARBDebugCfg1.Addr(), arbSignals},
-		} {
-			for k := 1; k <= x.n; k++ {
-				dim.take(1)
-				name := words(x.name, "answer", k, "of", x.n)
-				c.answers(x.mcu, x.signal, k, spoil)
-				started := c.Started()
-				c.begin()
-				select {
-				case <-started:
-					if !starts {
-						c.t.Errorf("%s: started all the same", name)
-					}
-				case err := <-c.done:
-					c.ended(name, err)
-					if starts {
-						c.t.Errorf("%s: %v", name, err)
-					}
-				case <-time.After(10 * time.Second):
-					c.t.Fatalf("%s: the start hangs", name)
-				}
-				c.conclude(name, false)
+// eachAnswer spoils each answer that the start waits for; starts tells
+// whether it succeeds all the same.
+func eachAnswer(rig rig, starts bool, spoil func(since time.Duration, old, r []byte)) func(*testing.T, *dimension) {
+	return func(t *testing.T, dim *dimension) {
+		onCampaign(t, dim, rig.config(t), func(c *campaign) {
+			for _, x := range []struct {
+				mcu
+				signal   reg.Addr
+				unheeded int // last signals that nobody answers
+			}{
+				{agcMCU, reg.AGCMCUMailBoxWrDataByte3.Addr(), 1},
+				{arbMCU, reg.ARBDebugCfg1.Addr(), 0},
+			} {
+				signals := 0
+				c.answers(x.mcu, x.signal, -1, func() { signals++ }, nil)
+				c.testBench.run()
+				c.mend()
 				c.halt()
+				for k := 1; k <= signals-x.unheeded; k++ {
+					if !dim.takeOn(rig, 1) {
+						continue
+					}
+					name := words(x.name, "answer", k, "of", signals)
+					c.answers(x.mcu, x.signal, k, func() {}, spoil)
+					c.attempt(name, starts)
+				}
 			}
-		}
-	})
+		})
+	}
 }
 
-// showOld shows what was read before the signal.
-func showOld(old, r []byte) {
+// attempt starts, which must succeed or not.
+func (c *campaign) attempt(name string, starts bool) {
+	started := c.Started()
+	c.begin()
+	select {
+	case <-started:
+		if !starts {
+			c.t.Errorf("%s: started all the same", name)
+		}
+	case err := <-c.done:
+		c.ended(name, err)
+		if starts {
+			c.t.Errorf("%s: %v", name, err)
+		}
+	case <-time.After(startLimitOfCampaign):
+		c.t.Fatalf("%s: the start hangs", name)
+	}
+	c.conclude(name, false)
+	c.halt()
+}
+
+// withheld shows what was read before the signal.
+func withheld(_ time.Duration, old, r []byte) {
 	clear(r)
 	copy(r, old)
 }
 
-func withheldAnswers(t *testing.T, dim *dimension) {
-	eachAnswer(t, dim, false, func(_ time.Duration, old, r []byte) { showOld(old, r) })
+func late(since time.Duration, old, r []byte) {
+	if since < 100*time.Millisecond {
+		withheld(since, old, r)
+	}
 }
 
-func lateAnswers(t *testing.T, dim *dimension) {
-	eachAnswer(t, dim, true, func(since time.Duration, old, r []byte) {
-		if since < 100*time.Millisecond {
-			showOld(old, r)
-		}
-	})
-}
-
-func garbledAnswers(t *testing.T, dim *dimension) {
-	eachAnswer(t, dim, false, func(_ time.Duration, _, r []byte) {
-		for i := range r {
-			r[i] ^= 0xA5
-		}
-	})
+func garbled(_ time.Duration, _, r []byte) {
+	for i := range r {
+		r[i] ^= 0xA5
+	}
 }
 
 // tornCounters tears each reading of the counter of a whole life, at each

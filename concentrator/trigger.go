@@ -170,6 +170,7 @@ func (s *session) confirm(t *transmission) error {
 		return err
 	}
 	s.c.stats.counterReads.Add(1)
+	expected := s.clock.project(r.at)
 	if err := s.clock.sample(r.low, r.at); err != nil {
 		return err
 	}
@@ -177,7 +178,7 @@ func (s *session) confirm(t *transmission) error {
 	if t.immediate() {
 		half := took / 2
 		t.fireAt(s.clock.ticks-ticksIn(r.at.Sub(t.written)-half), s.drv.cfg.Radios[t.chain].Type)
-		t.report.Doubt = half + r.doubt
+		t.report.Doubt = half + r.doubt + (s.clock.ticks - expected).duration().Abs()
 		return nil
 	}
 	if s.clock.ticks < t.trigger {
