@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -21,7 +22,8 @@ import (
 // cast is the virtual devices of the demo: of three, two join, and one is
 // activated by personalisation and sends confirmed uplinks. The second opens
 // its receive window 15 s after an uplink: so late that a person can answer
-// by hand. A fourth, and every fourth after it, is of class C. Their keys and
+// by hand. A fourth, and every fourth after it, is of class C. Or each is what
+// its role says, and joins. Their keys and
 // states are kept beside the network's where the state folder was named, so
 // that the demo goes on where it ended.
 type cast struct {
@@ -39,10 +41,16 @@ type member struct {
 	ABP    *enddevice.Session `json:"abp,omitempty"`   // nil: it joins
 	Slow   bool               `json:"slow,omitempty"`  // opens RX1 patientDelay after an uplink
 	Class  string             `json:"class,omitempty"` // "" is A
-	State  *enddevice.State   `json:"state,omitempty"`
+	// Version is of LoRaWAN; "" is 1.0.4.
+	Version string           `json:"version,omitempty"`
+	NwkKey  enddevice.Key    `json:"nwk_key,omitzero"` // of 1.1
+	State   *enddevice.State `json:"state,omitempty"`
 }
 
 const castBucket = "demo"
+
+// castPings is the periodicity of the ping slots: one in four seconds.
+const castPings = 2
 
 // How often the devices talk.
 const (
@@ -52,10 +60,10 @@ const (
 )
 
 // newCast reads the devices, or makes them.
-func newCast(reg *region.Region, st *store.Store, n int) (*cast, error) {
+func newCast(reg *region.Region, st *store.Store, plays roles) (*cast, error) {
 	c := &cast{region: reg, store: st}
-	for i := range n {
-		m, err := c.member(i)
+	for i, r := range plays {
+		m, err := c.member(i, r)
 		if err != nil {
 			return nil, fmt.Errorf("virtual device %d: %w", i+1, err)
 		}
@@ -64,17 +72,23 @@ func newCast(reg *region.Region, st *store.Store, n int) (*cast, error) {
 	return c, nil
 }
 
-func (c *cast) member(i int) (*member, error) {
+func (c *cast) member(i int, r role) (*member, error) {
 	m := &member{
 		Name:   fmt.Sprintf("sensor-%d", i+1),
 		DevEUI: radio.EUI64{0x02, 0, 0, 0xFF, 0xFE, 0, 0, byte(i + 1)},
 		AppEUI: radio.EUI64{0x02, 0, 0, 0xFF, 0xFE, 0, 1, 0},
 	}
 	if found, err := c.find(m); found || err != nil {
+		if err == nil && r != (role{}) && !m.plays(r) {
+			err = fmt.Errorf("%s is another device in the state folder than --devices says: name another folder, or leave --devices out", m.Name)
+		}
 		return m, err
 	}
 	if err := randomKeys(&m.AppKey); err != nil {
 		return nil, err
+	}
+	if r != (role{}) {
+		return m, errors.Join(m.play(i, r), c.keep(m))
 	}
 	if i%4 == 3 {
 		m.Name, m.Class = fmt.Sprintf("lamp-%d", i+1), "C"
@@ -89,6 +103,38 @@ func (c *cast) member(i int) (*member, error) {
 		}
 	}
 	return m, c.keep(m)
+}
+
+// play makes a new member what its role says.
+func (m *member) play(i int, r role) error {
+	m.Name = fmt.Sprintf("%s-%d", map[string]string{"A": "sensor", "B": "valve", "C": "lamp"}[r.class], i+1)
+	if r.class != "A" {
+		m.Class = r.class
+	}
+	if r.version == "1.1" {
+		m.Version = r.version
+		return randomKeys(&m.NwkKey)
+	}
+	return nil
+}
+
+// plays tells whether a member is what a role says.
+func (m *member) plays(r role) bool {
+	return cmp.Or(m.Class, "A") == r.class && (m.Version == "1.1") == (r.version == "1.1") && m.ABP == nil
+}
+
+// castClaims is how often the example application has something for devices
+// that can be sent it at any time.
+const castClaims = 45 * time.Second
+
+// claimed are the devices that listen without an uplink before.
+func (c *cast) claimed() (out []string) {
+	for _, m := range c.members {
+		if m.Class != "" {
+			out = append(out, m.DevEUI.String())
+		}
+	}
+	return out
 }
 
 // find reads what is kept of a device.
@@ -158,7 +204,7 @@ func (c *cast) register(ctx context.Context, edge *nsedge.Edge) error {
 // device is what is registered.
 func (m *member) device() nsedge.Device {
 	d := nsedge.Device{
-		DevEUI: m.DevEUI, AppEUI: m.AppEUI, Class: m.Class, Version: "1.0.4", Encryption: nsedge.KeysAtNS, Activation: nsedge.OTAA,
+		DevEUI: m.DevEUI, AppEUI: m.AppEUI, Class: m.Class, Version: cmp.Or(m.Version, "1.0.4"), Encryption: nsedge.KeysAtNS, Activation: nsedge.OTAA,
 		Tags: []string{"demo", m.Name}, CountersSize: 4, ADR: nsedge.ADR{Mode: "on"},
 	}
 	if m.Slow {
@@ -166,6 +212,9 @@ func (m *member) device() nsedge.Device {
 	}
 	if m.ABP == nil {
 		d.AppKey = (*nsedge.Key)(&m.AppKey)
+		if m.Version == "1.1" {
+			d.NwkKey = (*nsedge.Key)(&m.NwkKey)
+		}
 		return d
 	}
 	d.Activation = nsedge.ABP
@@ -181,7 +230,7 @@ func (c *cast) runs(m *air.Medium, heard func(radio.EUI64, enddevice.Event), log
 	for i, who := range c.members {
 		d, err := enddevice.New(enddevice.Config{
 			Name: who.Name, DevEUI: who.DevEUI, JoinEUI: who.AppEUI, Region: c.region,
-			AppKey: who.AppKey, ABP: who.ABP, State: who.State, Class: who.Class,
+			AppKey: who.AppKey, ABP: who.ABP, State: who.State, Class: who.Class, Version: who.Version, NwkKey: who.NwkKey, Periodicity: castPings,
 			DataRate: c.region.MaxADRDataRate(), Battery: 200,
 			Station:  air.StationConfig{PathLoss: radio.DB(90 + 7*(i%5))},
 			Interval: castInterval, Jitter: castJitter,

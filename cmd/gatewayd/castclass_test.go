@@ -11,7 +11,7 @@ func TestEveryFourthDeviceOfTheDemoIsOfClassC(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := newCast(r, nil, 8)
+	c, err := newCast(r, nil, usual(8))
 	if err != nil {
 		t.Fatal(err)
 	}

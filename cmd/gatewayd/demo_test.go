@@ -17,9 +17,15 @@ import (
 // demoFor runs the demo for some virtual time and returns its story.
 func demoFor(t *testing.T, o demoOptions) string {
 	t.Helper()
+	return demoUnder(t, setup{}, o)
+}
+
+// demoUnder is demoFor in another world.
+func demoUnder(t *testing.T, s setup, o demoOptions) string {
+	t.Helper()
 	var out bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, setup{})
+		w := newWorld(t, s)
 		defer w.close()
 		w.must(tellDemo(t.Context(), w.cfg, w.parts, newStory(&out, o.json), o))
 	})
@@ -29,7 +35,7 @@ func demoFor(t *testing.T, o demoOptions) string {
 // The story that a newcomer sees: everything that happens has its line, and
 // it happens soon.
 func TestDemoTellsTheStory(t *testing.T) {
-	story := demoFor(t, demoOptions{last: time.Minute, devices: 3})
+	story := demoFor(t, demoOptions{last: time.Minute, devices: usual(3)})
 	for _, want := range []string{
 		`npx wscat -c "ws://pipe/api/v1\.0/data\?access_token=[0-9a-f]{32}&radio=1"`,
 		`(?m)^ +0\.\d{3}  ready .*EU868$`,
@@ -55,7 +61,7 @@ func TestDemoTellsTheStory(t *testing.T) {
 
 // Ctrl-C may come between a downlink's schedule and its start.
 func TestADownlinkThatTheEndOvertakesIsNoError(t *testing.T) {
-	story := demoFor(t, demoOptions{last: 8 * time.Second, devices: 3}) // sensor-1's RX1 is at 8.7 s
+	story := demoFor(t, demoOptions{last: 8 * time.Second, devices: usual(3)}) // sensor-1's RX1 is at 8.7 s
 	if !strings.Contains(story, ", 0 errors\n") {
 		t.Error(story)
 	}
@@ -73,7 +79,7 @@ func TestADownlinkThatTheEndOvertakesIsNoError(t *testing.T) {
 }
 
 func TestDemoAsJSONIsOneObjectPerLine(t *testing.T) {
-	story := demoFor(t, demoOptions{last: 30 * time.Second, devices: 2, json: true})
+	story := demoFor(t, demoOptions{last: 30 * time.Second, devices: usual(2), json: true})
 	events := map[string]int{}
 	for text := range strings.Lines(story) {
 		var l line
@@ -90,7 +96,7 @@ func TestDemoAsJSONIsOneObjectPerLine(t *testing.T) {
 }
 
 func TestQuietDemoLeavesTheAnswersToPeople(t *testing.T) {
-	story := demoFor(t, demoOptions{last: 30 * time.Second, devices: 3, quietAS: true})
+	story := demoFor(t, demoOptions{last: 30 * time.Second, devices: usual(3), quietAS: true})
 	if strings.Contains(story, "example AS") {
 		t.Error("the example AS spoke")
 	}
@@ -113,7 +119,7 @@ func TestDemoGoesOnWhereItEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, setup{})
 		var first, second bytes.Buffer
-		o := demoOptions{last: 25 * time.Second, devices: 3, state: "kept"}
+		o := demoOptions{last: 25 * time.Second, devices: usual(3), state: "kept"}
 		w.must(tellDemo(t.Context(), w.cfg, w.parts, newStory(&first, false), o))
 		w.must(w.parts.hardware.Close())
 		again := newWorld(t, setup{})

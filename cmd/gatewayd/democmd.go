@@ -29,7 +29,7 @@ type demoOptions struct {
 	state   string
 	region  string
 	last    time.Duration
-	devices int
+	devices roles
 	quietAS bool
 	json    bool
 }
@@ -54,14 +54,12 @@ one line per event, with the timing proof of each downlink. Ctrl-C ends it.`,
 	f.StringVar(&o.state, "state", "", "`FOLDER` to keep devices, sessions and keys in (default: a new one, removed at the end)")
 	f.StringVar(&o.region, "region", "EU868", "region, as region.name in the configuration")
 	f.DurationVar(&o.last, "for", 0, "end after this `TIME`, e.g. 60s (default: at Ctrl-C)")
-	f.IntVar(&o.devices, "devices", 3, "number of virtual devices")
+	o.devices = usual(3)
+	f.Var(&o.devices, "devices", "how many virtual devices, or what they are: a list of [COUNTx][1.0|1.1]CLASS such as 2xA,1.0B,1.1C")
 	f.BoolVar(&o.quietAS, "quiet-as", false, "no example application server: answer by hand")
 	f.BoolVar(&o.json, "json", false, "one JSON object per line")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		switch {
-		case o.devices < 0 || o.devices > mostDevices:
-			return usagef(cmd, "--devices %d: allowed are 0 to %d", o.devices, mostDevices)
-		case o.last < 0:
+		if o.last < 0 {
 			return usagef(cmd, "--for %v: a positive time is wanted", o.last)
 		}
 		if _, err := region.Lookup(o.region); err != nil {
@@ -176,6 +174,7 @@ func demoRuns(ctx context.Context, d *daemon, cast *cast, tale *story, o demoOpt
 		run = append(run, func(ctx context.Context) error {
 			return exampleas.Run(ctx, exampleas.Config{
 				URL: d.dataURL() + "?access_token=" + own, Dial: d.parts.dial, Tell: tale.Told, Hold: letPeopleFirst,
+				Claim: cast.claimed(), ClaimEvery: castClaims,
 			})
 		})
 	}

@@ -24,7 +24,7 @@ import (
 // transmits hears nobody; so a few are lost. But none comes twice, and every
 // downlink is where it belongs.
 func TestAnHourOfTraffic(t *testing.T) {
-	o := demoOptions{last: time.Hour, devices: 3, json: true}
+	o := demoOptions{last: time.Hour, devices: usual(3), json: true}
 	if raceEnabled || testing.Short() {
 		o.last = 5 * time.Minute
 	}
@@ -57,7 +57,7 @@ func TestAnHourOfTraffic(t *testing.T) {
 		}
 	}
 	t.Logf("%d uplinks, %d lost in the air; %+v", uplinks, lost, told)
-	if len(last) != o.devices || uplinks < int(o.last/(20*time.Second))*o.devices || lost*50 > uplinks {
+	if len(last) != len(o.devices) || uplinks < int(o.last/(20*time.Second))*len(o.devices) || lost*50 > uplinks {
 		t.Errorf("%d uplinks of %d devices, %d lost", uplinks, len(last), lost)
 	}
 	if told.OffTime > 0 || told.HeardOff > 0 || told.Heard < told.Downlinks-1 || told.Failed*50 > uplinks {

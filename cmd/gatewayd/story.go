@@ -246,6 +246,11 @@ func (s *story) Heard(device radio.EUI64, e enddevice.Event) {
 	case enddevice.Rejected:
 		a, what = e.Arrival, fmt.Sprintf("refused it: %v", e.Reason)
 	default:
+		s.heardB(l, e)
+		return
+	}
+	if a.Window == "ping" {
+		s.heardPing(l, number, a, what)
 		return
 	}
 	if _, refused := e.(enddevice.Rejected); refused || a.Offset != 0 {
@@ -260,6 +265,30 @@ func (s *story) Heard(device radio.EUI64, e enddevice.Event) {
 	l.Text = fmt.Sprintf("%-4s in %s, %s µs after its uplink: %d µs off  %s",
 		number, a.Window, micros(radio.Instant(a.Delay.Microseconds())), a.Offset.Microseconds(), what)
 	l.Detail = heardDetail{a.Window, a.Delay.Microseconds(), a.Offset.Microseconds()}
+	s.print(l)
+}
+
+// heardB tells what only class B devices do.
+func (s *story) heardB(l line, e enddevice.Event) {
+	switch e := e.(type) {
+	case enddevice.Beacon:
+		l.Event, l.tone = "beacon", faint
+		l.Text = fmt.Sprintf("%-4s %.3f MHz  of GPS second %d, %d µs from where it looked for it", "", e.Freq.MHz(), e.Time/time.Second, e.Offset.Microseconds())
+	case enddevice.ClassChanged:
+		l.Event = "class"
+		l.Text = fmt.Sprintf("%-4s is in class %s now", "", e.Class)
+	default:
+		return
+	}
+	s.print(l)
+}
+
+// heardPing tells of a frame in a ping slot: the device's own clock says when
+// that is.
+func (s *story) heardPing(l line, number string, a enddevice.Arrival, what string) {
+	s.count(func(t *tally) { t.Heard++ })
+	l.Text = fmt.Sprintf("%-4s in its ping slot, %d µs from where it looked for it  %s", number, a.Offset.Microseconds(), what)
+	l.Detail = heardDetail{a.Window, 0, a.Offset.Microseconds()}
 	s.print(l)
 }
 

@@ -109,7 +109,9 @@ func (d *Device) obeyB(down *Downlink) {
 			d.say(lorawan.BeaconFreqAns, &lorawan.BeaconFreqAnsPayload{BeaconFrequencyOK: ok}, false)
 		case nil:
 			if c.CID == lorawan.PingSlotInfoAns {
+				was := d.classB()
 				d.b.told = true
+				d.classChanged(was)
 			}
 		}
 	}

@@ -29,6 +29,10 @@ type Config struct {
 	// Hold is how long an answer is kept back, for others to answer first. Nil
 	// is not at all.
 	Hold func(Request) time.Duration
+	// Claim are devices that are claimed every ClaimEvery, to be sent something
+	// without an uplink before: those of class B and C.
+	Claim      []string
+	ClaimEvery time.Duration
 	// Tell, if not nil, is called with each answer just before it is sent.
 	Tell func(Answer)
 
@@ -78,7 +82,30 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if len(cfg.Claim) > 0 {
+		a.held.Go(func() { a.claim(ctx, c) })
+	}
 	return c.Run(ctx)
+}
+
+// claim claims devices until ctx ends.
+func (a *application) claim(ctx context.Context, c *client.Client) {
+	tick := time.NewTicker(a.cfg.ClaimEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, device := range a.cfg.Claim {
+			if err := c.Claim(ctx, device); err != nil && ctx.Err() == nil {
+				a.cfg.Log.Warn("example AS: not claimed", slog.String("device", device), slog.Any("error", err))
+			}
+		}
+	}
 }
 
 // application is what the server remembers.
