@@ -90,7 +90,7 @@ type Uplink struct {
 	FineTime *time.Duration
 
 	Freq       Hertz
-	FreqOffset Hertz      // of the transmitter, as the demodulator measured it
+	FreqOffset Hertz      // channel minus transmitter, as the demodulator measured it: negative for one that is too high
 	Mod        Modulation // LoRa or FSK
 	IFChain    int        // 0-7 multi-SF, 8 LoRa service, 9 FSK
 	RFChain    int        // radio 0 or 1

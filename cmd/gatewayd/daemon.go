@@ -108,6 +108,7 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 		return nil, fmt.Errorf("data api: %w", err)
 	}
 	d.classBMetrics(d.server.Metrics())
+	d.server.Metrics().MustRegister(newChipCollector(d.conc.Stats))
 	return d, nil
 }
 
