@@ -18,7 +18,6 @@ type model struct {
 	known   map[reg.Addr]reg.Byte
 	memory  [0x4000]byte
 	buffers map[reg.Addr]byte
-	word    [2]uint32 // SX1250 frequency
 }
 
 // Registers of which the model knows less than its value.
