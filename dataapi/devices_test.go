@@ -35,7 +35,7 @@ func TestADevicesLife(t *testing.T) {
 		d := deviceOf(t, body)
 		for field, want := range map[string]any{"dev_eui": "0102030405060708", "activation": "OTAA", "app_key": "000102030405060708090a0b0c0d0e0f", "counters_size": 4.0, "counter_up": 12.0,
 			"strict_counter": true, "block_uplink": false, "last_activity": nil, "last_join": nil, "org": "default", "dev_addr": nil, "geolocation": nil,
-			"tags": []any{"demo"}, "adr": map[string]any{"mode": "on", "enabled": true, "datarate": nil, "tx_power": nil}, "rx1": map[string]any{"delay": 5.0}} {
+			"tags": []any{"demo"}, "adr": map[string]any{"mode": "on", "enabled": true, "datarate": nil, "tx_power": nil}, "rx1": map[string]any{"delay": 5.0, "status": "unknown", "current_delay": nil}} {
 			if got, there := d[field]; !there || !reflect.DeepEqual(got, want) {
 				t.Errorf("%s is %v, not %v", field, got, want)
 			}

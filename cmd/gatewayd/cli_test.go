@@ -42,7 +42,7 @@ func TestHelpOfEachCommand(t *testing.T) {
 	for _, words := range []string{
 		"", "demo", "run", "sim",
 		"key", "key create", "key list", "key revoke",
-		"user", "user add", "user list", "user password", "user remove",
+		"user", "user add", "user list", "user show", "user set", "user logout", "user password", "user remove",
 		"tls", "tls fingerprint", "tls ca",
 		"device", "device add", "device set", "device list", "device show", "device remove",
 		"firmware", "firmware import", "firmware check",

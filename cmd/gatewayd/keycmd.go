@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -47,7 +48,7 @@ func withAPI(cmd *cobra.Command, f func(ctx context.Context, a *api, args []stri
 
 func newKeyCreate(std streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "create --name NAME [--rights data,devices,...]",
+		Use:   "create --name NAME [--rights data,devices,...] [--scope LIST=VALUES]",
 		Short: "Make a key; its token is the last line of the output",
 		Long: `Makes a key and prints its token as the last line. The token is shown this
 once; only a hash of it is kept. Works whether or not the daemon runs.
@@ -61,6 +62,7 @@ Rights: data      connect to the Data API, hear and answer
 	}
 	name := cmd.Flags().String("name", "", "what the key is for (required)")
 	list := cmd.Flags().String("rights", "data", "comma separated `LIST` of rights")
+	scope := cmd.Flags().StringArray("scope", nil, "confine the key: `LIST=VALUES`, such as types=join_request or devices=EUI,EUI; may be repeated")
 	withAPI(cmd, func(ctx context.Context, a *api, _ []string) error {
 		rights, err := dataapi.ParseRights(*list)
 		if err != nil {
@@ -74,6 +76,11 @@ Rights: data      connect to the Data API, hear and answer
 		}
 		var made struct{ Key keyJSON }
 		in := map[string]any{"description": *name, "rights": rights}
+		if len(*scope) > 0 {
+			if in["scope"], err = parseScope(*scope); err != nil {
+				return usagef(cmd, "--scope: %w", err)
+			}
+		}
 		if err := a.call(ctx, http.MethodPost, "/keys", nil, in, &made); err != nil {
 			return err
 		}
@@ -82,6 +89,20 @@ Rights: data      connect to the Data API, hear and answer
 		return nil
 	})
 	return cmd
+}
+
+// parseScope reads what a key is confined to.
+func parseScope(pairs []string) (map[string]string, error) {
+	known := []string{"applications", "devices", "gateways", "tags", "types"}
+	scope := map[string]string{}
+	for _, pair := range pairs {
+		list, values, ok := strings.Cut(pair, "=")
+		if !ok || !slices.Contains(known, list) {
+			return nil, fmt.Errorf("%q: LIST=VALUES is wanted, with a list out of %v", pair, known)
+		}
+		scope[list] = values
+	}
+	return scope, nil
 }
 
 // keyJSON is a key as the Management API shows it.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"bytes"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -62,6 +65,49 @@ func TestUsersAreAddedListedAndRemoved(t *testing.T) {
 			t.Error(code, errText)
 		}
 	})
+}
+
+func TestUsersAreShownChangedAndSignedOut(t *testing.T) {
+	whileDaemon(t, func(t *testing.T, config string) {
+		if code, _, errText := cliWith(t, "correct horse", "user", "add", "-c", config, "--email", "ann@example.org", "--password-stdin"); code != exitOK {
+			t.Fatal(errText)
+		}
+		file := filepath.Join(t.TempDir(), "permissions.json")
+		if err := os.WriteFile(file, []byte(`{"devices":{"*":["read"]}}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, errText := cli(t, "user", "set", "ann@example.org", "-c", config, "--name", "Ann B.", "--permissions", "@"+file); code != exitOK {
+			t.Error(errText)
+		}
+		_, out, _ := cli(t, "user", "show", "ann@example.org", "-c", config)
+		var shown struct {
+			Name        string
+			Permissions map[string]map[string][]string
+		}
+		if err := json.Unmarshal([]byte(out), &shown); err != nil || shown.Name != "Ann B." || len(shown.Permissions) != 1 || strings.Contains(out, "argon2") {
+			t.Errorf("%v: %s", err, out)
+		}
+		if code, out, errText := cli(t, "user", "logout", "ann@example.org", "-c", config); code != exitOK || !strings.Contains(out, "signed out") {
+			t.Error(errText)
+		}
+		for _, bad := range [][]string{{}, {"--permissions", "x"}, {"--permissions", "@/none"}, {"--email", "no address"}, {"--permissions", `{"devices":7}`}} {
+			if code, _, errText := cli(t, append([]string{"user", "set", "ann@example.org", "-c", config}, bad...)...); code == exitOK || errText == "" {
+				t.Errorf("%v: exit code %d, %s", bad, code, errText)
+			}
+		}
+	})
+}
+
+func TestAKeyIsConfinedOnTheCommandLine(t *testing.T) {
+	config, _ := stateConfig(t)
+	if code, _, errText := cli(t, "key", "create", "-c", config, "--name", "js", "--scope", "types=join_request", "--scope", "tags=a,b"); code != exitOK {
+		t.Fatal(errText)
+	}
+	for _, bad := range []string{"types", "colours=red", "types=uplinks"} {
+		if code, _, errText := cli(t, "key", "create", "-c", config, "--name", "js", "--scope", bad); code != exitUsage || !strings.Contains(errText, "scope") {
+			t.Errorf("%s: exit code %d, %s", bad, code, errText)
+		}
+	}
 }
 
 func TestAPasswordIsReadFromStandardInputOnly(t *testing.T) {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -14,7 +16,7 @@ import (
 
 func newUser(std streams) *cobra.Command {
 	return newGroup("user", "Manage the users who sign in to the Management API",
-		newUserAdd(std), newUserList(std), newUserPassword(std), newUserRemove(std))
+		newUserAdd(std), newUserList(std), newUserShow(std), newUserSet(std), newUserPassword(std), newUserLogout(std), newUserRemove(std))
 }
 
 // passwordFlag adds --password-stdin; the function it returns reads the
@@ -90,6 +92,78 @@ func newUserList(std streams) *cobra.Command {
 		})
 }
 
+// userPath is a user in the Management API.
+func userPath(name string) string { return "/users/" + url.PathEscape(name) }
+
+const userArgument = "the user's email or ID (see \"gatewayd user list\")"
+
+func newUserShow(std streams) *cobra.Command {
+	return withAPI(&cobra.Command{Use: "show EMAIL", Short: "Show a user as JSON, with permissions", Args: exactly(1, userArgument)},
+		func(ctx context.Context, a *api, args []string) error {
+			var one struct{ User json.RawMessage }
+			if err := a.call(ctx, http.MethodGet, userPath(args[0]), nil, nil, &one); err != nil {
+				return err
+			}
+			return indented(std.out, one.User)
+		})
+}
+
+func newUserSet(std streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "set EMAIL [--email NEW] [--name NAME] [--permissions JSON]",
+		Short: "Change a user; the user's sessions end",
+		Long: `Changes what is given. Permissions are {resource: {id or "*": [actions]}}, such as
+  --permissions '{"devices":{"*":["read"]},"data":{"*":["read"]}}'
+with the resources data, devices, keys, users, filters, connections, gateways,
+radio and system, and the actions create, read, update and delete. Who may
+change keys or users may do everything. @FILE reads them from a file.`,
+		Args: exactly(1, userArgument),
+	}
+	email := cmd.Flags().String("email", "", "another email")
+	name := cmd.Flags().String("name", "", "another name")
+	permissions := cmd.Flags().String("permissions", "", "`JSON`, or @FILE with it")
+	return withAPI(cmd, func(ctx context.Context, a *api, args []string) error {
+		in := map[string]any{}
+		for flag, value := range map[string]*string{"email": email, "name": name} {
+			if cmd.Flags().Changed(flag) {
+				in[flag] = *value
+			}
+		}
+		if cmd.Flags().Changed("permissions") {
+			text := []byte(*permissions)
+			if path, ok := strings.CutPrefix(*permissions, "@"); ok {
+				var err error
+				if text, err = os.ReadFile(path); err != nil {
+					return fmt.Errorf("--permissions: %w", err)
+				}
+			}
+			if !json.Valid(text) {
+				return usagef(cmd, "--permissions: no JSON; such as {\"devices\":{\"*\":[\"read\"]}} is wanted")
+			}
+			in["permissions"] = json.RawMessage(text)
+		}
+		if len(in) == 0 {
+			return usagef(cmd, "nothing to change: give --email, --name or --permissions")
+		}
+		if err := a.call(ctx, http.MethodPatch, userPath(args[0]), nil, in, nil); err != nil {
+			return err
+		}
+		fmt.Fprintf(std.out, "user %s is changed\n", args[0])
+		return nil
+	})
+}
+
+func newUserLogout(std streams) *cobra.Command {
+	return withAPI(&cobra.Command{Use: "logout EMAIL", Short: "End a user's sessions", Args: exactly(1, userArgument)},
+		func(ctx context.Context, a *api, args []string) error {
+			if err := a.call(ctx, http.MethodPatch, userPath(args[0]), nil, map[string]any{}, nil); err != nil {
+				return err
+			}
+			fmt.Fprintf(std.out, "user %s is signed out\n", args[0])
+			return nil
+		})
+}
+
 func newUserPassword(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "password EMAIL --password-stdin",
@@ -103,7 +177,7 @@ func newUserPassword(std streams) *cobra.Command {
 			return err
 		}
 		in := map[string]any{"password": secret}
-		if err := a.call(ctx, http.MethodPatch, "/users/"+url.PathEscape(args[0]), nil, in, nil); err != nil {
+		if err := a.call(ctx, http.MethodPatch, userPath(args[0]), nil, in, nil); err != nil {
 			return err
 		}
 		fmt.Fprintf(std.out, "user %s has a new password\n", args[0])
@@ -117,7 +191,7 @@ func newUserRemove(std streams) *cobra.Command {
 		Short: "Remove a user; the user's sessions end",
 		Args:  exactly(1, "the user's email or ID (see \"gatewayd user list\")"),
 	}, func(ctx context.Context, a *api, args []string) error {
-		if err := a.call(ctx, http.MethodDelete, "/users/"+url.PathEscape(args[0]), nil, nil, nil); err != nil {
+		if err := a.call(ctx, http.MethodDelete, userPath(args[0]), nil, nil, nil); err != nil {
 			return err
 		}
 		fmt.Fprintf(std.out, "user %s is removed\n", args[0])
