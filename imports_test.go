@@ -45,6 +45,7 @@ func rules() map[string]rule {
 		"concentrator/sx1302sim": {ours: []string{"radio", "radio/air", "concentrator/reg", "concentrator/bridge"}, theirs: []string{"periph.io/x/conn/..."}},
 		"board":                  {ours: []string{"radio", "concentrator", "concentrator/bridge", "concentrator/sx1302sim", "radio/air"}, theirs: []string{"periph.io/x/conn/...", "periph.io/x/host/...", "github.com/pelletier/go-toml/..."}},
 		"nsedge":                 {ours: []string{"radio", "nsedge/..."}, theirs: []string{"github.com/brocaar/lorawan/..."}},
+		"nsedge/lab":             {ours: []string{"radio"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
 		"nsedge/classb":          {},
 		"nsedge/store":           {ours: []string{"radio"}, theirs: []string{"go.etcd.io/bbolt/..."}},
 		"nsedge/region":          {ours: []string{"radio"}, theirs: []string{"github.com/brocaar/lorawan/..."}},
@@ -66,7 +67,7 @@ func only() map[string][]string {
 		"periph.io/x/conn/...":           {"board", "concentrator", "concentrator/bridge", "concentrator/sx1302sim", "cmd/gatewayd"},
 		"go.etcd.io/bbolt/...":           {"nsedge/store"},
 		"filippo.io/age/...":             {"cmd/gatewayd"},
-		"github.com/brocaar/lorawan/...": {"nsedge", "nsedge/region", "nsedge/enddevice"},
+		"github.com/brocaar/lorawan/...": {"nsedge", "nsedge/region", "nsedge/enddevice", "nsedge/lab"},
 		// Tests alone hold messages against their schemas.
 		"github.com/santhosh-tekuri/jsonschema/...": {"dataapi/schema"},
 		"github.com/gorilla/websocket":              {"dataapi", "dataapi/client", "cmd/gatewayd"},

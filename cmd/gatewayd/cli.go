@@ -52,7 +52,7 @@ line or the configuration is wrong.`,
 		return &usageError{cmd.CommandPath(), err}
 	})
 	root.AddCommand(
-		newDemo(std), newRun(std), newSim(std),
+		newDemo(std), newRun(std), newSim(std), newLab(std),
 		newKey(std), newUser(std), newTLS(std), newDevice(std), newFirmware(std),
 		newBackup(std), newRestore(std),
 		newConfig(std), newBoard(std), newDoctor(std), newVersion(std),

@@ -20,6 +20,7 @@ import (
 	"gatewayd/concentrator/halconf"
 	"gatewayd/dataapi"
 	"gatewayd/nsedge"
+	"gatewayd/nsedge/lab"
 	"gatewayd/nsedge/region"
 	"gatewayd/nsedge/store"
 	"gatewayd/radio"
@@ -42,6 +43,7 @@ type parts struct {
 	supervisor *supervisor // nil: nobody
 
 	tell func(nsedge.Event)                           // told of each event, beside the Data API; nil: nobody
+	lab  func(nsedge.Air) *lab.Layer                  // puts a laboratory's layer between network server and radio; nil: none
 	also []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
 	log  *slog.Logger
 
@@ -206,6 +208,11 @@ func (d *daemon) runEdge(ctx context.Context) error {
 		other := rename(d.conc, eui)
 		through = other
 		group.Go(func() error { defer d.holdOnPanic(); return other.Run(ctx) })
+	}
+	if d.parts.lab != nil {
+		layer := d.parts.lab(through)
+		through = layer
+		group.Go(func() error { defer d.holdOnPanic(); return layer.Run(ctx) })
 	}
 	edge, err := nsedge.New(nsedge.Config{
 		Region: d.region, NetID: d.cfg.NetID(), Gateway: eui, Store: d.parts.store, Log: d.log, GPS: d.gps,

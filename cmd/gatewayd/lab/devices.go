@@ -1,0 +1,261 @@
+package lab
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+
+	"gatewayd/nsedge"
+	"gatewayd/nsedge/enddevice"
+	"gatewayd/nsedge/lab"
+	"gatewayd/radio"
+)
+
+// subject is a device on the bench.
+type subject struct {
+	eui   radio.EUI64
+	spec  nsedge.Device
+	next  map[string]int // where each kind of expectation goes on in the events
+	stop  context.CancelFunc
+	soft  *enddevice.Config // nil: a real device
+	class string
+	gone  sync.WaitGroup
+}
+
+// deviceArgs describe a device; what isn't given has a default.
+type deviceArgs struct {
+	DevEUI     *radio.EUI64 `json:"dev_eui"`
+	JoinEUI    *radio.EUI64 `json:"join_eui"`
+	AppKey     *hexKey      `json:"app_key"`
+	NwkKey     *hexKey      `json:"nwk_key"`
+	Activation string       `json:"activation"`
+	DevAddr    *hexAddr     `json:"dev_addr"`
+	NwkSKey    *hexKey      `json:"nwkskey"`
+	AppSKey    *hexKey      `json:"appskey"`
+	Class      string       `json:"class"`
+	Version    string       `json:"version"`
+	Virtual    string       `json:"virtual"` // "": a real device; "healthy", or the name of a mutant
+	Tags       []string     `json:"tags"`
+	settingArgs
+}
+
+// settingArgs are what can be changed later.
+type settingArgs struct {
+	Device      *radio.EUI64 `json:"device"`
+	RX1Delay    *int         `json:"rx1_delay"`    // s
+	RX1Offset   *int         `json:"rx1_offset"`   // RX1DROffset
+	RX2DataRate *int         `json:"rx2_datarate"` // DR
+	RX2Freq     *float64     `json:"rx2_freq"`     // MHz
+	RX2Only     *bool        `json:"rx2_only"`
+	ADR         *string      `json:"adr"`    // on, off, static
+	Policy      *string      `json:"policy"` // strict, relaxed, lab
+	MAC         *string      `json:"mac"`    // auto, hands-off
+	DutyCycle   *int         `json:"max_duty_cycle"`
+}
+
+type hexKey [16]byte
+
+// UnmarshalText takes 32 hex digits.
+func (k *hexKey) UnmarshalText(text []byte) error { return unhex(k[:], text, "a key") }
+
+type hexAddr [4]byte
+
+// UnmarshalText takes 8 hex digits.
+func (a *hexAddr) UnmarshalText(text []byte) error { return unhex(a[:], text, "a DevAddr") }
+
+func unhex(into []byte, text []byte, what string) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != len(into) {
+		return fmt.Errorf("%q is not %s: %d hex digits are wanted", text, what, 2*len(into))
+	}
+	copy(into, b)
+	return nil
+}
+
+// testDevEUI is what a device is called that nobody named.
+func testDevEUI(n int) radio.EUI64 {
+	return radio.EUI64{0x02, 0x1A, 0xB0, 0xFF, 0xFE, 0, 0, byte(n + 1)}
+}
+
+// device makes a device known and, if it is a virtual one, switches it on.
+func device(ctx context.Context, b *Bench, a deviceArgs) (any, error) {
+	spec := nsedge.Device{Activation: nsedge.OTAA, Encryption: nsedge.KeysAtNS, Class: "A", Version: "1.0.4", Tags: append([]string{"lab"}, a.Tags...), ADR: nsedge.ADR{Mode: "off"}, Policy: nsedge.PolicyLab}
+	spec.DevEUI = testDevEUI(len(b.devices))
+	spec.AppEUI = radio.EUI64{0x02, 0x1A, 0xB0, 0xFF, 0xFE, 0xFF, 0xFF, 0xFF}
+	a.into(&spec)
+	a.settingArgs.into(&spec)
+	b.complete(&spec)
+	if old, ok := b.devices[spec.DevEUI]; ok {
+		old.off()
+	}
+	if err := b.edge.DeleteDevice(ctx, spec.DevEUI); err != nil && !errors.Is(err, nsedge.ErrUnknownDevice) {
+		return nil, err
+	}
+	if err := b.edge.CreateDevice(ctx, spec); err != nil {
+		return nil, err
+	}
+	s := &subject{eui: spec.DevEUI, spec: spec, next: map[string]int{}, class: spec.Class}
+	b.mu.Lock()
+	start := len(b.events)
+	b.mu.Unlock()
+	s.next[""] = start
+	b.devices[s.eui], b.last = s, s.eui
+	if err := b.know(ctx, s); err != nil {
+		return nil, err
+	}
+	if a.Virtual != "" {
+		if err := b.switchOn(s, a.Virtual); err != nil {
+			return nil, err
+		}
+	}
+	return Result{"device": s.eui.String(), "dev_eui": s.eui.String(), "join_eui": spec.AppEUI.String()}, nil
+}
+
+func (a *deviceArgs) into(d *nsedge.Device) {
+	if a.DevEUI != nil {
+		d.DevEUI = *a.DevEUI
+	}
+	if a.JoinEUI != nil {
+		d.AppEUI = *a.JoinEUI
+	}
+	if a.Activation != "" {
+		d.Activation = nsedge.Activation(strings.ToUpper(a.Activation))
+	}
+	if a.Class != "" {
+		d.Class = strings.ToUpper(a.Class)
+	}
+	if a.Version != "" {
+		d.Version = a.Version
+	}
+	for _, k := range []struct {
+		from *hexKey
+		to   **nsedge.Key
+	}{{a.AppKey, &d.AppKey}, {a.NwkKey, &d.NwkKey}, {a.NwkSKey, &d.NwkSKey}, {a.AppSKey, &d.AppSKey}} {
+		if k.from != nil {
+			key := nsedge.Key(*k.from)
+			*k.to = &key
+		}
+	}
+	if a.DevAddr != nil {
+		addr := nsedge.DevAddr(*a.DevAddr)
+		d.DevAddr = &addr
+	}
+}
+
+func (a *settingArgs) into(d *nsedge.Device) {
+	if a.RX1Delay != nil {
+		d.RX1Delay = *a.RX1Delay
+	}
+	if a.RX1Offset != nil {
+		d.RX1Offset = a.RX1Offset
+	}
+	if a.RX2DataRate != nil {
+		d.RX2DataRate = a.RX2DataRate
+	}
+	if a.RX2Freq != nil {
+		d.RX2Freq = radio.Hertz(*a.RX2Freq*1e6 + 0.5)
+	}
+	if a.RX2Only != nil {
+		d.RX2Force = *a.RX2Only
+	}
+	if a.ADR != nil {
+		d.ADR.Mode = *a.ADR
+	}
+	if a.Policy != nil {
+		d.Policy = nsedge.Policy(*a.Policy)
+	}
+	if a.MAC != nil && *a.MAC != "auto" {
+		d.MAC = *a.MAC
+	}
+	if a.DutyCycle != nil {
+		d.MaxDutyCycle = a.DutyCycle
+	}
+}
+
+// complete makes the keys that nobody gave. They follow from the seed, so that
+// a run can be repeated to the bit; they protect nothing.
+func (b *Bench) complete(d *nsedge.Device) {
+	var wanted []**nsedge.Key
+	if d.Activation == nsedge.OTAA {
+		wanted = append(wanted, &d.AppKey)
+		if strings.HasPrefix(d.Version, "1.1") {
+			wanted = append(wanted, &d.NwkKey)
+		}
+	} else {
+		wanted = append(wanted, &d.NwkSKey, &d.AppSKey)
+		if d.DevAddr == nil {
+			d.DevAddr = &nsedge.DevAddr{0, 0, 0x1A, d.DevEUI[7]}
+		}
+	}
+	for i, k := range wanted {
+		if *k != nil {
+			continue
+		}
+		sum := sha256.Sum256(fmt.Appendf(nil, "gatewayd lab %d %v %d", b.cfg.Seed, d.DevEUI, i))
+		*k = new(nsedge.Key)
+		copy((*k)[:], sum[:])
+	}
+}
+
+// dut is the device under test as the command line gave it.
+func dut(ctx context.Context, b *Bench, a map[string]any) (any, error) {
+	args := map[string]any{}
+	maps.Copy(args, b.cfg.Target.Device)
+	if b.cfg.Target.Virtual != "" {
+		args["virtual"] = b.cfg.Target.Virtual
+	}
+	maps.Copy(args, a)
+	return b.Call(ctx, "device", args)
+}
+
+// settings changes what the network does with a device.
+func settings(ctx context.Context, b *Bench, a settingArgs) (any, error) {
+	s, err := b.named(a.Device)
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.edge.UpdateDevice(ctx, s.eui, func(d *nsedge.Device) error { a.into(d); return nil })
+	return nil, err
+}
+
+// know tells the layer which keys a device has now.
+func (b *Bench) know(ctx context.Context, s *subject) error {
+	d, err := b.edge.Device(ctx, s.eui)
+	if err != nil {
+		return err
+	}
+	var k lab.Keys
+	if d.AppKey != nil {
+		k.AppKey = *d.AppKey
+	}
+	if d.NwkSKey != nil {
+		k.NwkSKey = *d.NwkSKey
+	}
+	if d.DevAddr != nil {
+		k.DevAddr = *d.DevAddr
+	}
+	b.layer.Know(s.eui, k)
+	return nil
+}
+
+type deviceOnly struct {
+	Device *radio.EUI64 `json:"device"`
+}
+
+// reboot is a power cycle; the device keeps what it must keep.
+func reboot(_ context.Context, b *Bench, a deviceOnly) (any, error) {
+	s, err := b.named(a.Device)
+	if err != nil {
+		return nil, err
+	}
+	if s.soft == nil {
+		return nil, fmt.Errorf("%w: %v is a real device: somebody has to switch it off and on", ErrCall, s.eui)
+	}
+	s.off()
+	return nil, b.run(s)
+}

@@ -1,0 +1,17 @@
+// Package lab is the test bench for LoRaWAN devices: a script says what a
+// device is expected to do and what the network does to it, the bench makes it
+// happen on a whole gateway and tells what came.
+//
+//	bench.go     what a bench is made of; what happened, as scripts wait for it
+//	verbs.go     the vocabulary: each verb with its arguments, as a table
+//	devices.go   verbs about devices
+//	expect.go    verbs that wait for what a device does
+//	send.go      verbs that send: answers, raw frames, faults
+//	measure.go   verbs that count
+//	script.go    Starlark: the vocabulary as functions, the cases of a file
+//	report.go    what came out: for people, and as JUnit XML
+//	virtual.go   hours in seconds
+//
+// One table serves scripts and the HTTP interface: a verb is called with
+// named arguments and returns an object, wherever it comes from.
+package lab

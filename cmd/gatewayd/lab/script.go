@@ -1,0 +1,364 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+	"go.starlark.net/syntax"
+)
+
+// Script is a file of cases: the functions whose names begin with "test_".
+type Script struct {
+	Name  string
+	Cases []string // in the order of the file
+	text  []byte
+}
+
+// options of the language: what a test wants, nothing that makes it hard to read.
+func options() *syntax.FileOptions {
+	return &syntax.FileOptions{While: true, TopLevelControl: true, GlobalReassign: true, Set: true}
+}
+
+// Load reads a script; the error names line and column.
+func Load(name string, text []byte) (*Script, error) {
+	f, err := options().Parse(name, text, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read the script: %w", err)
+	}
+	s := &Script{Name: name, text: text}
+	for _, statement := range f.Stmts {
+		if def, ok := statement.(*syntax.DefStmt); ok && strings.HasPrefix(def.Name.Name, "test_") {
+			s.Cases = append(s.Cases, def.Name.Name)
+		}
+	}
+	if len(s.Cases) == 0 {
+		return nil, fmt.Errorf(`read the script: %s has no case: a function whose name begins with "test_"`, name)
+	}
+	return s, nil
+}
+
+// Outcome of a case.
+type Outcome string
+
+// Outcomes.
+const (
+	Passed  Outcome = "passed"
+	Failed  Outcome = "failed"  // the device did not do what was expected
+	Broken  Outcome = "broken"  // the script is wrong, or the bench failed
+	Skipped Outcome = "skipped" // the script said so
+)
+
+// Step is one call of a verb in a case.
+type Step struct {
+	At   time.Duration // since the case began
+	Line string        // FILE:LINE
+	Text string
+}
+
+// CaseResult is what came out of one case.
+type CaseResult struct {
+	Case    string
+	Outcome Outcome
+	Message string // why it did not pass
+	Where   string // FILE:LINE
+	Begun   time.Time
+	Took    time.Duration // on the bench's clock
+	Steps   []Step
+}
+
+// errSkip ends a case that has nothing to test here.
+var errSkip = errors.New("skipped")
+
+// errCheck is a failed check.
+var errCheck = errors.New("check failed")
+
+// maxSteps of the interpreter bounds a script that runs wild without waiting.
+const maxSteps = 5_000_000
+
+// Run runs one case on a bench.
+func (s *Script) Run(ctx context.Context, b *Bench, name string) CaseResult {
+	res := CaseResult{Case: name, Begun: time.Now()}
+	say := &speaker{ctx: ctx, bench: b, res: &res}
+	thread := &starlark.Thread{Name: name, Print: func(t *starlark.Thread, msg string) { say.step(t, msg) }}
+	thread.SetMaxExecutionSteps(maxSteps)
+	stop := context.AfterFunc(ctx, func() { thread.Cancel(context.Cause(ctx).Error()) })
+	defer stop()
+	err := say.play(thread, s, name)
+	res.Took = time.Since(res.Begun)
+	res.judge(err)
+	return res
+}
+
+func (r *CaseResult) judge(err error) {
+	if err == nil {
+		r.Outcome = Passed
+		return
+	}
+	r.Message = err.Error()
+	if evaluated, ok := errors.AsType[*starlark.EvalError](err); ok {
+		for i := range evaluated.CallStack {
+			if pos := evaluated.CallStack.At(i).Pos; pos.Line > 0 {
+				r.Where = fmt.Sprintf("%s:%d", pos.Filename(), pos.Line)
+				break
+			}
+		}
+		r.Message = evaluated.Msg
+	}
+	timeout, timedOut := errors.AsType[*TimeoutError](err)
+	switch {
+	case errors.Is(err, errSkip):
+		r.Outcome, r.Message = Skipped, strings.TrimPrefix(r.Message, errSkip.Error()+": ")
+	case timedOut:
+		r.Outcome, r.Message = Failed, timeout.Error()
+	case errors.Is(err, errCheck), strings.HasPrefix(r.Message, "fail: "), errors.Is(err, errUnexpected):
+		r.Outcome, r.Message = Failed, strings.TrimPrefix(r.Message, "fail: ")
+	default:
+		r.Outcome = Broken
+	}
+}
+
+// speaker turns a script's calls into verbs.
+type speaker struct {
+	ctx   context.Context
+	bench *Bench
+	res   *CaseResult
+}
+
+func (s *speaker) play(thread *starlark.Thread, script *Script, name string) error {
+	globals, err := starlark.ExecFileOptions(options(), thread, script.Name, script.text, s.words())
+	if err != nil {
+		return err
+	}
+	f, ok := globals[name].(*starlark.Function)
+	if !ok {
+		return fmt.Errorf("%w: %s has no case %q", ErrCall, script.Name, name)
+	}
+	_, err = starlark.Call(thread, f, nil, nil)
+	return err
+}
+
+// words are what a script can use besides the language.
+func (s *speaker) words() starlark.StringDict {
+	d := starlark.StringDict{
+		"check": starlark.NewBuiltin("check", check),
+		"skip":  starlark.NewBuiltin("skip", skip),
+		"note":  starlark.NewBuiltin("note", s.note),
+	}
+	for name := range vocabulary() {
+		d[name] = s.builtin(name, "")
+	}
+	return d
+}
+
+// builtin is a verb, of a device if one is given.
+func (s *speaker) builtin(name, device string) *starlark.Builtin {
+	return starlark.NewBuiltin(name, func(t *starlark.Thread, f *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		named := map[string]any{}
+		if len(args) > 0 {
+			first, ok := firstArgument()[name]
+			if !ok || len(args) > 1 {
+				return nil, fmt.Errorf("%w: %s takes its arguments by name, such as %s(within = 30)", ErrCall, f.Name(), f.Name())
+			}
+			v, err := toGo(args[0])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", f.Name(), err)
+			}
+			named[first] = v
+		}
+		for _, kv := range kwargs {
+			key, _ := starlark.AsString(kv[0])
+			v, err := toGo(kv[1])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", f.Name(), key, err)
+			}
+			named[key] = v
+		}
+		if device != "" {
+			named["device"] = device
+		}
+		s.step(t, told(name, named))
+		out, err := s.bench.Call(s.ctx, name, named)
+		if err != nil {
+			return nil, err
+		}
+		return s.fromGo(out)
+	})
+}
+
+// firstArgument is what a single argument without a name means.
+func firstArgument() map[string]string {
+	return map[string]string{"answer": "payload", "fault": "kind", "wait": "seconds", "expect_notice": "code", "expect_silence": "seconds", "disarm": "id", "send_raw": "hex"}
+}
+
+// told is a call in words, without keys.
+func told(name string, args map[string]any) string {
+	var words []string
+	for _, k := range slices.Sorted(maps.Keys(args)) {
+		if strings.HasSuffix(k, "key") {
+			continue
+		}
+		words = append(words, fmt.Sprintf("%s=%v", k, args[k]))
+	}
+	return name + " " + strings.Join(words, " ")
+}
+
+func (s *speaker) step(t *starlark.Thread, text string) {
+	pos := t.CallFrame(t.CallStackDepth() - 1).Pos
+	for depth := range t.CallStackDepth() { // the innermost frame of the script
+		if p := t.CallFrame(depth).Pos; p.Line > 0 {
+			pos = p
+			break
+		}
+	}
+	s.res.Steps = append(s.res.Steps, Step{time.Since(s.res.Begun), fmt.Sprintf("%s:%d", pos.Filename(), pos.Line), strings.TrimSpace(text)})
+}
+
+// check(condition, message) ends the case if the condition is false.
+func check(_ *starlark.Thread, f *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var ok starlark.Value
+	message := "it is not so"
+	if err := starlark.UnpackArgs(f.Name(), args, kwargs, "condition", &ok, "message?", &message); err != nil {
+		return nil, err
+	}
+	if !ok.Truth() {
+		return nil, fmt.Errorf("%w: %s", errCheck, message)
+	}
+	return starlark.None, nil
+}
+
+// skip(message) ends a case that makes no sense here.
+func skip(_ *starlark.Thread, f *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var message string
+	if err := starlark.UnpackArgs(f.Name(), args, kwargs, "message", &message); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: %s", errSkip, message)
+}
+
+// note(message) writes a line into the report.
+func (s *speaker) note(t *starlark.Thread, f *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var message string
+	if err := starlark.UnpackArgs(f.Name(), args, kwargs, "message", &message); err != nil {
+		return nil, err
+	}
+	s.step(t, message)
+	return starlark.None, nil
+}
+
+// fromGo makes a value of the script: an object becomes a struct, and one of a
+// device has the verbs.
+func (s *speaker) fromGo(v any) (starlark.Value, error) {
+	switch v := v.(type) {
+	case nil:
+		return starlark.None, nil
+	case bool:
+		return starlark.Bool(v), nil
+	case string:
+		return starlark.String(v), nil
+	case int64:
+		return starlark.MakeInt64(v), nil
+	case float64:
+		return starlark.Float(v), nil
+	case []any:
+		list := make([]starlark.Value, len(v))
+		for i, x := range v {
+			var err error
+			if list[i], err = s.fromGo(x); err != nil {
+				return nil, err
+			}
+		}
+		return starlark.NewList(list), nil
+	case map[string]any:
+		return s.object(v)
+	default:
+		return fromJSON(s, v)
+	}
+}
+
+// object is a struct with the fields of a result, or a dict where their names
+// are none of the language, such as counts by channel. One of a device has
+// the verbs for it, too.
+func (s *speaker) object(m map[string]any) (starlark.Value, error) {
+	fields := starlark.StringDict{}
+	plainKeys := true
+	for k, x := range m {
+		v, err := s.fromGo(x)
+		if err != nil {
+			return nil, err
+		}
+		fields[k] = v
+		plainKeys = plainKeys && isName(k)
+	}
+	if plainKeys {
+		device, _ := m["device"].(string)
+		return &subjectValue{starlarkstruct.FromStringDict(starlarkstruct.Default, fields), s, device}, nil
+	}
+	d := starlark.NewDict(len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if err := d.SetKey(starlark.String(k), fields[k]); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// subjectValue is a result whose verbs mean its device.
+type subjectValue struct {
+	*starlarkstruct.Struct
+	say    *speaker
+	device string
+}
+
+var _ starlark.HasAttrs = (*subjectValue)(nil)
+
+// Attr implements starlark.HasAttrs.
+func (v *subjectValue) Attr(name string) (starlark.Value, error) {
+	if w, ok := vocabulary()[name]; ok && !w.own && v.device != "" {
+		return v.say.builtin(name, v.device), nil
+	}
+	return v.Struct.Attr(name)
+}
+
+func isName(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(r rune) bool {
+		return r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	}) < 0 && (s[0] < '0' || s[0] > '9')
+}
+
+// toGo makes an argument of a script's value.
+func toGo(v starlark.Value) (any, error) {
+	switch v := v.(type) {
+	case starlark.NoneType:
+		return nil, nil
+	case starlark.Bool:
+		return bool(v), nil
+	case starlark.String:
+		return string(v), nil
+	case starlark.Int:
+		n, ok := v.Int64()
+		if !ok {
+			return nil, fmt.Errorf("%w: %v is too large", ErrCall, v)
+		}
+		return n, nil
+	case starlark.Float:
+		return float64(v), nil
+	case *starlark.List:
+		out := make([]any, v.Len())
+		for i := range out {
+			var err error
+			if out[i], err = toGo(v.Index(i)); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	default:
+		return nil, fmt.Errorf("%w: a %s is no argument; text, numbers, booleans and lists are", ErrCall, v.Type())
+	}
+}

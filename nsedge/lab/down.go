@@ -1,0 +1,80 @@
+package lab
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/brocaar/lorawan"
+
+	"gatewayd/radio"
+)
+
+// bent is what becomes of a downlink.
+type bent struct {
+	frame radio.Downlink
+	by    []Fault
+	drop  bool
+	again time.Duration // a second copy so much later; 0 is none
+}
+
+// bendDown applies the armed faults.
+func (l *Layer) bendDown(d radio.Downlink) bent {
+	device := l.deviceOf(d.Payload)
+	if kindOf(d.Payload) == JoinAccept {
+		device = l.joining(d.At)
+	}
+	return l.bendAs(d, l.hitting(Down, device, d.Payload))
+}
+
+// bendAs applies these faults.
+func (l *Layer) bendAs(d radio.Downlink, faults []Fault) bent {
+	out := bent{frame: d, by: faults}
+	for _, f := range faults {
+		if err := out.apply(f, l.book[f.Device]); err != nil {
+			l.log.Warn("lab: a fault could not be applied", append(f.fields(), slog.Any("error", err))...)
+		}
+	}
+	return out
+}
+
+func (b *bent) apply(f Fault, k Keys) (err error) {
+	d := &b.frame
+	mod, lora := d.Mod.(radio.LoRa)
+	switch f.Kind {
+	case Drop, Silent:
+		b.drop = true
+	case Shift:
+		d.At += radio.Instant(f.Amount)
+	case Twice:
+		b.again = time.Duration(f.Amount) * time.Microsecond
+	case MIC:
+		d.Payload = spoil(d.Payload)
+	case Truncate:
+		d.Payload = cut(d.Payload, f.Amount)
+	case Frequency:
+		d.Freq += radio.Hertz(f.Amount)
+	case Counter:
+		d.Payload, err = changed(d.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCnt = uint32(int64(m.FHDR.FCnt)+f.Amount) & 0xFFFF }) //nolint:gosec // it wraps on purpose
+	case Ack:
+		d.Payload, err = changed(d.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCtrl.ACK = false })
+	case DataRate:
+		mod.SF = uint8(f.Amount) //nolint:gosec // checked
+	case IQ:
+		mod.InvertIQ = !mod.InvertIQ
+	case Sync:
+		mod.Sync = byte(f.Amount)
+	}
+	if lora {
+		d.Mod = mod
+	}
+	return err
+}
+
+// changed is resign, but what can't be changed stays as it is.
+func changed(payload []byte, key [16]byte, change func(*lorawan.MACPayload)) ([]byte, error) {
+	out, err := resign(payload, key, change)
+	if err != nil {
+		return payload, err
+	}
+	return out, nil
+}

@@ -1,0 +1,161 @@
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/brocaar/lorawan"
+
+	"gatewayd/radio"
+)
+
+// Frame names a kind of frame that a fault hits.
+type Frame string
+
+// Kinds of frame. The zero value is all.
+const (
+	AnyFrame    Frame = ""
+	JoinRequest Frame = "join-request"
+	JoinAccept  Frame = "join-accept"
+	Data        Frame = "data"
+	Confirmed   Frame = "confirmed" // data that wants an acknowledgement
+)
+
+func frames() []Frame { return []Frame{AnyFrame, JoinRequest, JoinAccept, Data, Confirmed} }
+
+// kindOf reads the MHDR; "?" is anything else.
+func kindOf(payload []byte) Frame {
+	if len(payload) == 0 {
+		return "?"
+	}
+	switch lorawan.MType(payload[0] >> 5) {
+	case lorawan.JoinRequest:
+		return JoinRequest
+	case lorawan.JoinAccept:
+		return JoinAccept
+	case lorawan.UnconfirmedDataUp, lorawan.UnconfirmedDataDown:
+		return Data
+	case lorawan.ConfirmedDataUp, lorawan.ConfirmedDataDown:
+		return Confirmed
+	default:
+		return "?"
+	}
+}
+
+func (f Frame) fits(payload []byte) bool {
+	k := kindOf(payload)
+	return f == AnyFrame || f == k || f == Data && k == Confirmed
+}
+
+// devAddr of a data frame, most significant byte first.
+func devAddr(payload []byte) (a [4]byte, ok bool) {
+	if k := kindOf(payload); k != Data && k != Confirmed || len(payload) < 12 {
+		return a, false
+	}
+	return [4]byte{payload[4], payload[3], payload[2], payload[1]}, true
+}
+
+// joinDevice is the DevEUI of a join-request.
+func joinDevice(payload []byte) (eui radio.EUI64, ok bool) {
+	if kindOf(payload) != JoinRequest || len(payload) != 23 {
+		return eui, false
+	}
+	for i := range eui {
+		eui[i] = payload[16-i]
+	}
+	return eui, true
+}
+
+// join remembers when a device asked to join: a join-accept is encrypted and
+// says nothing of whom it is for, but it starts 5 or 6 s after the request
+// (RP002-1.0.4 section 2.2, JOIN_ACCEPT_DELAY1 and 2).
+type join struct {
+	device radio.EUI64
+	at     radio.Instant
+}
+
+const (
+	joinMemory = 64
+	joinDelay1 = 5 * time.Second
+	joinDelay2 = 6 * time.Second
+)
+
+func (l *Layer) remember(u radio.Uplink) {
+	eui, ok := joinDevice(u.Payload)
+	if !ok {
+		return
+	}
+	if len(l.joins) == joinMemory {
+		l.joins = l.joins[1:]
+	}
+	l.joins = append(l.joins, join{eui, u.At})
+}
+
+// joining is the device that a join-accept is for; zero if that can't be told.
+func (l *Layer) joining(at radio.Instant) radio.EUI64 {
+	for i := len(l.joins) - 1; i >= 0; i-- {
+		if d := at.Sub(l.joins[i].at); d == joinDelay1 || d == joinDelay2 {
+			return l.joins[i].device
+		}
+	}
+	return radio.EUI64{}
+}
+
+const micSize = 4
+
+// spoil returns the frame with one bit of its MIC turned.
+func spoil(payload []byte) []byte {
+	out := append([]byte(nil), payload...)
+	if len(out) > micSize {
+		out[len(out)-1] ^= 0x01
+	}
+	return out
+}
+
+// cut leaves out the last n bytes, but one byte stays.
+func cut(payload []byte, n int64) []byte {
+	return payload[:min(len(payload), max(1, len(payload)-int(n)))]
+}
+
+// resign changes a data frame and signs it as LoRaWAN 1.0 does. A counter is
+// in the frame with 16 bits; those above are taken as zero.
+func resign(payload []byte, key [16]byte, change func(*lorawan.MACPayload)) ([]byte, error) {
+	var phy lorawan.PHYPayload
+	if err := phy.UnmarshalBinary(payload); err != nil {
+		return nil, fmt.Errorf("read the frame: %w", err)
+	}
+	mac, ok := phy.MACPayload.(*lorawan.MACPayload)
+	if !ok {
+		return nil, fmt.Errorf("it is no data frame")
+	}
+	change(mac)
+	var err error
+	if up := phy.MHDR.MType == lorawan.UnconfirmedDataUp || phy.MHDR.MType == lorawan.ConfirmedDataUp; up {
+		err = phy.SetUplinkDataMIC(lorawan.LoRaWAN1_0, 0, 0, 0, key, key)
+	} else {
+		err = phy.SetDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return phy.MarshalBinary()
+}
+
+// renonce changes the DevNonce of a join-request and signs it.
+func renonce(payload []byte, key [16]byte, by int64) ([]byte, error) {
+	if len(payload) != 23 {
+		return nil, fmt.Errorf("it is no join-request")
+	}
+	out := append([]byte(nil), payload...)
+	nonce := out[17:19]
+	binary.LittleEndian.PutUint16(nonce, uint16(int64(binary.LittleEndian.Uint16(nonce))+by)) //nolint:gosec // it wraps on purpose
+	var phy lorawan.PHYPayload
+	if err := phy.UnmarshalBinary(out); err != nil {
+		return nil, err
+	}
+	if err := phy.SetUplinkJoinMIC(key); err != nil {
+		return nil, err
+	}
+	return phy.MarshalBinary()
+}
