@@ -132,7 +132,7 @@ func (e *Edge) failed(w *window, err error) {
 	if w.kind == joinWindow {
 		code = CodeJoinFailed
 	}
-	e.publish(&Notice{Meta: e.meta(w.dev, w.s, w.hash, w.up.Gateway), Level: Error, Code: code, Message: r.Message, Timing: r.Timing})
+	e.tell(&Notice{Meta: e.meta(w.dev, w.s, w.hash, w.up.Gateway), Level: Error, Code: code, Message: r.Message, Timing: r.Timing})
 }
 
 // Why a slot can't be used for a frame.

@@ -77,17 +77,10 @@ func (e *Edge) explanation(d *device, now time.Time) Explanation {
 	x := Explanation{Device: d.spec.DevEUI, Now: now, Duty: e.dutyUse(now)}
 	s := d.session()
 	if s == nil {
-		x.Summary = "the device has no session: it has to join"
+		x.Summary = "the device has no session: it has to join; " + d.lastJoin()
 		return x
 	}
-	if o := s.orders; o != nil {
-		for _, a := range o.open {
-			x.Asked = append(x.Asked, fmt.Sprintf("%s, sent %d times", macTables[false][lorawan.CID(a.CID)].name, a.Tries))
-		}
-		for _, r := range o.refused {
-			x.Resting = append(x.Resting, fmt.Sprintf("%s, until %s", macTables[false][lorawan.CID(r.CID)].name, time.Unix(r.At, 0).Add(orderRest).UTC().Format(time.RFC3339)))
-		}
-	}
+	x.Asked, x.Resting = ordersShown(s)
 	var w *window
 	if d.traffic != nil {
 		w = d.win
@@ -111,6 +104,29 @@ func (e *Edge) explanation(d *device, now time.Time) Explanation {
 		x.Summary += "; an answer is kept for the next window"
 	}
 	return x
+}
+
+// ordersShown tells people which MAC commands wait, and which rest.
+func ordersShown(s *session) (asked, resting []string) {
+	if s == nil || s.orders == nil {
+		return nil, nil
+	}
+	for _, a := range s.orders.open {
+		asked = append(asked, fmt.Sprintf("%s, sent %d times", macTables[false][lorawan.CID(a.CID)].name, a.Tries))
+	}
+	for _, r := range s.orders.refused {
+		resting = append(resting, fmt.Sprintf("%s, until %s", macTables[false][lorawan.CID(r.CID)].name, time.Unix(r.At, 0).Add(orderRest).UTC().Format(time.RFC3339)))
+	}
+	return asked, resting
+}
+
+// lastJoin is why a device that wants to has not joined.
+func (d *device) lastJoin() string {
+	if d.traffic == nil || len(d.joins) == 0 {
+		return "no join-request of it was heard since gatewayd started"
+	}
+	last := d.joins[len(d.joins)-1]
+	return fmt.Sprintf("the last word on its join-requests, at %s: %s (%s)", last.Time.UTC().Format(time.RFC3339), last.Message, last.Code)
 }
 
 // windowReason looks at one slot of an open window.

@@ -22,7 +22,13 @@ func (e *Edge) meta(dev *device, s *session, hash PacketHash, gateway radio.EUI6
 // notice publishes a plain notice.
 func (e *Edge) notice(level Level, code string, m Meta, message string) {
 	m.Time = time.Now()
-	e.publish(&Notice{Meta: m, Level: level, Code: code, Message: message})
+	e.tell(&Notice{Meta: m, Level: level, Code: code, Message: message})
+}
+
+// tell publishes a notice; what is about a join is remembered.
+func (e *Edge) tell(n *Notice) {
+	e.noteJoin(n.Level, n.Code, n.Meta, n.Message)
+	e.publish(n)
 }
 
 func (e *Edge) noticef(level Level, code string, m Meta, format string, args ...any) {

@@ -30,6 +30,7 @@ type traffic struct {
 	lastUp  radio.Uplink // the best copy, for a claim
 	rxc     []*window    // class C: frames that wait, in order
 	until   time.Time    // end of the last frame to the device
+	joins   []JoinNote   // the last ones, for people
 	ackBy   time.Time    // class C: when a confirmed frame should be acknowledged
 }
 

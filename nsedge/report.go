@@ -131,7 +131,7 @@ func (e *Edge) reportFailure(fl *flight, r *radio.Report, t Timing) {
 	if e.retry(fl) {
 		retry = "; it is sent in RX2 instead"
 	}
-	e.publish(&Notice{Meta: m, Level: Error, Code: code, Timing: &t,
+	e.tell(&Notice{Meta: m, Level: Error, Code: code, Timing: &t,
 		Message: "the downlink was not sent in " + fl.slot.name + ": " + r.Err.Error() + retry})
 }
 
