@@ -10,7 +10,7 @@ type agc struct {
 	mcu
 	steps []step // of the firmware that runs
 	next  int    // index into steps
-	echo2 bool   // byte 2 is echoed in the gain steps, too
+	echo2 bool   // byte 2 is echoed in the gain steps, too: it says that the board is a full-duplex one
 	lbt   bool   // listen before talk is on
 
 	calibration *calibration // its firmware runs
@@ -94,6 +94,9 @@ func (m *agc) notify(c *Chip, number byte) {
 	if m.next <= 2 && !m.echo2 {
 		b2 = 0
 	}
+	if m.next <= 2 && m.echo2 {
+		c.duplex(b2 == 1)
+	}
 	if s.number == stepLBT {
 		m.lbt = b0 == 1
 	}
@@ -114,6 +117,15 @@ func (m *agc) attempted(c *Chip, chain int, allowed bool) {
 	if m.lbt && m.ready() {
 		a := reg.AGCMCUAGCStatus.Addr()
 		c.file.set(a, c.file.at(a)|1<<chain|bit(!allowed)<<(6+chain))
+	}
+}
+
+// duplex tells the air whether the antennas of receiver and transmitter are
+// apart.
+func (c *Chip) duplex(full bool) {
+	full = full || c.cfg.Station.FullDuplex
+	if s := c.station; s != nil {
+		c.later(func() { s.SetFullDuplex(full) })
 	}
 }
 

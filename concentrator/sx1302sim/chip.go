@@ -205,6 +205,7 @@ func (c *Chip) reset() {
 	c.capture.until = 0
 	c.file.reset()
 	c.agc.halt()
+	c.duplex(false)
 	c.arb.halt()
 	c.pps = 0
 	for i := range c.radios {

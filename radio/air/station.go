@@ -51,6 +51,14 @@ func (s *Station) label() string {
 	return s.cfg.Name
 }
 
+// SetFullDuplex says whether the station hears others while it transmits,
+// from now on and for all that is on the air.
+func (s *Station) SetFullDuplex(on bool) {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	s.cfg.FullDuplex = on
+}
+
 // Transmit plans a transmission that starts exactly at the given instant or
 // [Immediately]. A start in the past is ErrPast, except that a gateway, whose
 // own clock is exact while its goroutine may wake late, may be one second
