@@ -1,12 +1,15 @@
 # The bodies of the targets are in scripts/; each says what it needs.
 
-.PHONY: build build-all gui run test check bench cover fuzz clean
+.PHONY: build build-all gui run deb test test-deb check bench cover fuzz clean
 
 build: gui # bin/gatewayd, static
 	@scripts/build
 
 build-all: gui # dist/gatewayd-linux-{amd64,arm64,armv7}
 	@scripts/build-all
+
+deb: gui # dist/gatewayd_*_{amd64,arm64,armhf}.deb
+	@scripts/deb/build
 
 gui: # the page that the daemon serves at /, for embedding
 	@scripts/gui
@@ -16,6 +19,9 @@ run: build # the demo on the simulated concentrator
 
 test: # go vet, go test -race, the black-box tests
 	@scripts/test
+
+test-deb: gui # the packages: twice the same bytes, chroots, a machine with systemd
+	@scripts/deb/test
 
 check: # gofmt, go vet, golangci-lint, import directions
 	@scripts/check
