@@ -180,15 +180,16 @@ func (d *driver) leakageRuns(ctx context.Context, k dcKey, image correction) (co
 	for _, s := range []setting{
 		{reg.RadioFESigAnaCfgRadioSel, flag(k.chain == 0)},
 		{reg.TXRffeIFCtrlTXMode.Chain(k.chain), 0}, // no modulation
-		{[2]reg.Field{reg.RadioFECtrl0RadioADCNotchEn, reg.RadioFECtrl0RadioBDCNotchEn}[k.chain], 1},
 	} {
 		if err := r.put(s.field, s.value); err != nil {
 			return correction{}, err
 		}
 	}
+	notch := [2]reg.Field{reg.RadioFECtrl0RadioADCNotchEn, reg.RadioFECtrl0RadioBDCNotchEn}[k.chain]
 	return bestOf(calLeakage, func() (correction, error) {
-		for _, v := range []byte{1, 0} { // start the transmitter's sample stream
-			if err := r.put(reg.TXTrigImmediate.Chain(k.chain), v); err != nil {
+		start := reg.TXTrigImmediate.Chain(k.chain) // the transmitter's sample stream
+		for _, s := range []setting{{start, 1}, {start, 0}, {notch, 1}} {
+			if err := r.put(s.field, s.value); err != nil {
 				return correction{}, err
 			}
 		}

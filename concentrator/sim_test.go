@@ -225,49 +225,60 @@ func registerImage(t testing.TB, trace []string) map[string]string {
 	return out
 }
 
-// ordered keeps what must come in the recorded order: radio commands, clock,
-// radio control, firmware, mailboxes, enables, pulse per second.
-func ordered(effects []string) []string {
-	var out []string
-	for _, l := range effects {
-		f := strings.Fields(l)
-		keep := f[1] != "sx1302" || len(f[3]) > 2
-		for _, a := range []string{"0x5601", "0x5780", "0x5783", "0x5784", "0x5789", "0x57c0", "0x6080", "0x608a", "0x6100", "0x6180", "0x5643"} {
-			keep = keep || f[2] == a
-		}
-		if keep {
-			out = append(out, l)
-		}
-	}
-	return out
-}
-
-// blockOrder is what the named steps write, by address.
-var blockOrder = []struct {
-	name     string
-	from, to int
+// staticTables are the registers of which only the value at the end of their
+// step counts, and which are written in order of address: no step but their
+// own writes them, and they have no effect before the step that switches on
+// what they describe. Everything else comes in the recorded order.
+var staticTables = []struct {
+	name, effective string
+	ranges          [][2]int // from, to
 }{
-	{"radio resets", 0x5783, 0x5785}, {"clock", 0x57C0, 0x57C1}, {"time stamps", 0x58C0, 0x58C2}, {"pins", 0x5640, 0x5643},
-	{"amplifiers", 0x5785, 0x5787}, {"front end", 0x5700, 0x5720}, {"channelizer", 0x5800, 0x5820}, {"correlators", 0x5820, 0x5860},
-	{"demodulators", 0x5860, 0x588A}, {"service modem", 0x5B03, 0x5B2E}, {"FSK modem", 0x5B55, 0x5B67}, {"sync words", 0x588A, 0x5890},
-	{"enables", 0x5605, 0x5606}, {"AGC dialogue", 0x5789, 0x578A}, {"ARB load", 0x6080, 0x6081}, {"ARB dialogue", 0x608A, 0x608B},
-	{"transmit path", 0x5220, 0x5222}, {"pulse per second", 0x6100, 0x6101}, {"LED", 0x5643, 0x5644},
+	{"pins", "outputs, each by itself", [][2]int{{0x5640, 0x5643}, {0x5644, 0x5650}}},
+	{"amplifier tables", "when the AGC runs", [][2]int{{0x5785, 0x5787}}},
+	{"front end", "when the modems are enabled", [][2]int{{0x5700, 0x571B}}},
+	{"channelizer", "when the modems are enabled", [][2]int{{0x5800, 0x5820}, {0x5B00, 0x5B03}, {0x5B50, 0x5B52}, {0x5B54, 0x5B55}}},
+	{"correlators", "when the modems are enabled", [][2]int{{0x5820, 0x5860}}},
+	{"demodulators", "when the modems are enabled", [][2]int{{0x5860, 0x588A}, {0x5890, 0x58B3}, {0x58B4, 0x58C0}, {0x609D, 0x60A1}, {0x6188, 0x618A}}},
+	{"sync words", "when the modems are enabled", [][2]int{{0x588A, 0x5890}, {0x5B2E, 0x5B30}}},
+	{"service modem", "when it is started (0x5B23.4)", [][2]int{{0x5B03, 0x5B2E}, {0x5B30, 0x5B50}}},
+	{"FSK modem", "when the modems are enabled", [][2]int{{0x5B52, 0x5B54}, {0x5B55, 0x5B67}}},
+	{"modem enables", "when reception is enabled (0x5605.3)", [][2]int{{0x5605, 0x5606}}},
+	{"mailbox", "when its byte 3 is written", [][2]int{{0x578A, 0x578D}}},
+	{"arbiter's parameters", "when it is told to go on (0x608A)", [][2]int{{0x6089, 0x608A}, {0x608B, 0x608D}}},
+	{"transmit path", "when a trigger is set", [][2]int{{0x5220, 0x5224}, {0x5420, 0x5424}}},
 }
 
-// sequence is the order in which the blocks are first written to.
-func sequence(effects []string) (names []string) {
-	for _, l := range effects {
-		var a int
-		if n, _ := fmt.Sscanf(l, "W sx1302 0x%x", &a); n != 1 {
-			continue
-		}
-		for _, b := range blockOrder {
-			if a >= b.from && a < b.to && !slices.Contains(names, b.name) {
-				names = append(names, b.name)
+// table1302 names the static table that an effect belongs to, if it does. Two
+// bits in them start something.
+func table1302(l string) (name string, ok bool) {
+	var a int
+	var v byte
+	if n, _ := fmt.Sscanf(l, "W sx1302 0x%x %x", &a, &v); n != 2 || a == 0x5605 && v&8 != 0 || a == 0x5B23 && v&0x10 != 0 {
+		return "", false
+	}
+	for _, t := range staticTables {
+		for _, r := range t.ranges {
+			if a >= r[0] && a < r[1] {
+				return t.name, true
 			}
 		}
 	}
-	return names
+	return "", false
+}
+
+// operations are the effects in the order that counts: of a static table only
+// that it is written then.
+func operations(effects []string) (out []string) {
+	for _, l := range effects {
+		if name, ok := table1302(l); ok {
+			l = "table " + name
+			if len(out) > 0 && out[len(out)-1] == l {
+				continue
+			}
+		}
+		out = append(out, l)
+	}
+	return out
 }
 
 func startTrace(t *testing.T, cfg Config) []string {
@@ -306,16 +317,17 @@ func TestStartHasTheEffectOfTheReference(t *testing.T) {
 			got = withoutIdentity(got)
 
 			diffMaps(t, registerImage(t, got), registerImage(t, want))
-			diffLists(t, "radio commands, firmware and MCU dialogue", ordered(effect(t, got)), ordered(effect(t, want)))
-			diffLists(t, "order of the steps", sequence(effect(t, got)), sequence(effect(t, want)))
-			for _, b := range blockOrder {
-				diffLists(t, b.name, within(effect(t, got), b.from, b.to), within(effect(t, want), b.from, b.to))
+			diffLists(t, "order of the operations", operations(effect(t, got)), operations(effect(t, want)))
+			for _, b := range staticTables {
+				for _, r := range b.ranges {
+					diffLists(t, b.name, within(effect(t, got), r[0], r[1]), within(effect(t, want), r[0], r[1]))
+				}
 			}
 		})
 	}
 }
 
-// within sorts the last effect on each byte of a block.
+// within sorts the last effect on each byte of a table.
 func within(effects []string, from, to int) []string {
 	last := map[int]string{}
 	for _, l := range effects {
