@@ -45,6 +45,7 @@ func TestACarrierIsOnTheAirUntilItIsStopped(t *testing.T) {
 			if s := h.status(0); s != statusFree {
 				t.Errorf("stopped: status %02x", s)
 			}
+			synctest.Wait()
 			if len(e.got) != 3 {
 				t.Fatalf("%d pieces, want 3", len(e.got))
 			}
