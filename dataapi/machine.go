@@ -2,6 +2,7 @@ package dataapi
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"time"
 
@@ -22,6 +23,10 @@ type Machine interface {
 	SetTime(t time.Time) error
 	// Log returns the last lines of the daemon's log, oldest first.
 	Log() []LogLine
+	// Config shows the configuration, and SetConfig writes keys of it to its
+	// file, for the next start. An error of type *ConfigFault names the key.
+	Config() Configuration
+	SetConfig(changes map[string]json.RawMessage) error
 	// End stops the daemon, to start it again if so asked; it returns at once.
 	End(restart bool) error
 	// Support writes a bundle for whoever is asked for help: a ZIP file
@@ -173,6 +178,28 @@ type ScanLevel struct {
 	Level float64 `json:"level"` // dBm
 	Count int     `json:"count"`
 }
+
+// Configuration is the daemon's file.
+type Configuration struct {
+	Path     string      `json:"path"`     // "" if there is none
+	Writable string      `json:"writable"` // "", or why it can't be changed from here
+	Keys     []ConfigKey `json:"keys"`
+}
+
+// ConfigKey is a key as it is now.
+type ConfigKey struct {
+	Key     string   `json:"key"`
+	Value   any      `json:"value"` // text, bool, number
+	Default any      `json:"default"`
+	Meaning string   `json:"meaning"`
+	Choices []string `json:"choices"` // what is allowed, where that is a list
+}
+
+// ConfigFault is a value that isn't allowed.
+type ConfigFault struct{ Key, Message string }
+
+// Error implements error.
+func (f *ConfigFault) Error() string { return f.Message }
 
 // LogLine is a line of the daemon's log.
 type LogLine struct {

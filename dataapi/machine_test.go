@@ -2,6 +2,7 @@ package dataapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,14 +18,17 @@ import (
 
 // fakeMachine has a spectrum, a clock and a log.
 type fakeMachine struct {
-	mu      sync.Mutex
-	noScan  bool
-	broken  bool          // scans fail
-	hang    chan struct{} // scans wait for it
-	setErr  error
-	set     time.Time
-	ended   []bool
-	endErr  error
+	mu     sync.Mutex
+	noScan bool
+	broken bool          // scans fail
+	hang   chan struct{} // scans wait for it
+	setErr error
+	set    time.Time
+	ended  []bool
+	endErr error
+
+	region, readOnly string
+
 	scanned []radio.Hertz
 }
 
@@ -68,6 +72,20 @@ func (m *fakeMachine) Log() []LogLine {
 		all = append(all, LogLine{Number: uint64(i + 1), Level: level, Message: "m", Fields: map[string]string{"a": "b"}})
 	}
 	return all
+}
+
+func (m *fakeMachine) Config() Configuration {
+	return Configuration{Path: "/etc/gatewayd.toml", Writable: m.readOnly, Keys: []ConfigKey{{Key: "region.name", Value: m.region, Default: "EU868", Choices: []string{"EU868"}}, {Key: "region.duty_cycle", Value: true, Default: true}}}
+}
+
+func (m *fakeMachine) SetConfig(changes map[string]json.RawMessage) error {
+	for key, v := range changes {
+		if key != "region.name" {
+			return &ConfigFault{key, key + ": unknown key"}
+		}
+		m.region, _ = unquote(v)
+	}
+	return nil
 }
 
 func (m *fakeMachine) Support(w io.Writer) error { _, err := io.WriteString(w, "PK"); return err }
@@ -283,6 +301,22 @@ func TestTheDaemonEndsOverTheAPI(t *testing.T) {
 	}
 	if status, _ := r.rest("GET", root+"/system/stop", ""); status != http.StatusMethodNotAllowed {
 		t.Errorf("GET: %d", status)
+	}
+}
+
+func TestTheConfigurationIsShownAndChanged(t *testing.T) {
+	m := &fakeMachine{}
+	r := start(t, Config{Machine: m})
+	path := root + "/system/config"
+	if status, body := r.rest("PATCH", path, `{"config":{"region.name":"US915-2"}}`); status != http.StatusOK || m.region != "US915-2" {
+		t.Errorf("%d %v", status, body)
+	}
+	if status, body := r.rest("PATCH", path, `{"region.nam":"x"}`); status != http.StatusBadRequest || body["field"] != "region.nam" || body["message"] != "region.nam: unknown key" {
+		t.Errorf("%d %v", status, body)
+	}
+	m.readOnly = "edit it on the gateway"
+	if status, body := r.rest("PATCH", path, `{"region.name":"EU868"}`); status != http.StatusConflict || body["message"] != "edit it on the gateway" || m.region != "US915-2" {
+		t.Errorf("%d %v", status, body)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,7 @@ func (s *Server) systemRoutes() []route {
 			return reply{http.StatusOK, map[string]System{"system": m.System()}}, nil
 		})}},
 		{"/system/time", "system", methods{http.MethodPost: s.machine(s.setTime)}},
+		{"/system/config", "system", methods{http.MethodGet: s.machine(getConfig), http.MethodPatch: s.machine(setConfig)}},
 		{"/system/log", "system", methods{http.MethodGet: s.machine(getLog)}},
 		{"/system/support", "system", methods{http.MethodGet: s.machine(getSupport)}},
 		{"/system/restart", "system", methods{http.MethodPost: s.machine(end(true))}},
@@ -65,6 +67,29 @@ func (s *Server) setTime(c *call, m Machine) (reply, error) {
 		return reply{}, err
 	}
 	return reply{http.StatusOK, map[string]Time{"time": m.System().Time}}, nil
+}
+
+func getConfig(_ *call, m Machine) (reply, error) {
+	return reply{http.StatusOK, map[string]Configuration{"config": m.Config()}}, nil
+}
+
+// setConfig takes {"section.key": value} for the next start.
+func setConfig(c *call, m Machine) (reply, error) {
+	body, err := c.body("config")
+	if err != nil {
+		return reply{}, err
+	}
+	if why := m.Config().Writable; why != "" {
+		return reply{}, &problem{http.StatusConflict, codeForbidden, "", why}
+	}
+	err = m.SetConfig(body.m)
+	if fault, ok := errors.AsType[*ConfigFault](err); ok {
+		return reply{}, badField(fault.Key, "%s", strings.TrimPrefix(fault.Message, fault.Key+": "))
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	return getConfig(c, m)
 }
 
 // getLog answers with the log's last lines, from a number on and of a level

@@ -48,6 +48,7 @@ type parts struct {
 	log  *slog.Logger
 
 	ring *logRing          // what log remembers; nil: newDaemon makes one
+	file string            // of the configuration, "" for none
 	end  func(error) error // ends the daemon for a reason; nil: nobody may
 	// sky opens the line of a simulated satellite receiver; nil: there is none.
 	sky func(context.Context) (gnss.Line, error)

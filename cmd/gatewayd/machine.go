@@ -11,6 +11,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,8 @@ type machine struct {
 	*daemon
 	began time.Time
 	clock clock
+
+	writing sync.Mutex // the configuration
 }
 
 func newMachine(d *daemon) *machine {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -37,14 +38,18 @@ concentrator, serves the network and the Data API. Logs to standard error; the l
 			if err != nil {
 				return err
 			}
+			file, err := filepath.Abs(cmd.Flag("config").Value.String())
+			if err != nil {
+				return err
+			}
 			ctx, end := context.WithCancelCause(cmd.Context())
-			err = runDaemon(ctx, cfg, newLogger(std.err, cfg.Log), func(why error) error {
+			err = runDaemon(ctx, cfg, parts{log: newLogger(std.err, cfg.Log), file: file, end: func(why error) error {
 				if _, err := load(); err != nil && errors.Is(why, dataapi.ErrRestart) {
 					return fmt.Errorf("the configuration would not do: %w", err)
 				}
 				end(why)
 				return nil
-			})
+			}})
 			end(nil)
 			if err != nil || cmd.Context().Err() != nil || !errors.Is(context.Cause(ctx), dataapi.ErrRestart) {
 				return err
@@ -54,13 +59,13 @@ concentrator, serves the network and the Data API. Logs to standard error; the l
 	return cmd
 }
 
-// runDaemon makes the parts of the real world and runs a daemon of them until
-// ctx ends; end makes it end for a reason.
-func runDaemon(ctx context.Context, cfg config.Config, log *slog.Logger, end func(error) error) (err error) {
+// runDaemon makes the parts of the real world, beside those that are there
+// already, and runs a daemon of them until ctx ends.
+func runDaemon(ctx context.Context, cfg config.Config, p parts) (err error) {
 	var open closers
 	defer func() { err = errors.Join(err, open.close()) }()
-	log, ring := withRing(log)
-	p := parts{log: log, ring: ring, end: end}
+	p.log, p.ring = withRing(p.log)
+	log := p.log
 	if p.supervisor, err = systemd(); err != nil {
 		return fmt.Errorf("the service manager: %w", err)
 	}
