@@ -43,7 +43,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.shutdown(ctx)
 			return nil
 		case ev := <-s.events:
-			s.deliver(ev)
+			s.tell(ev)
 		}
 	}
 }
@@ -53,9 +53,20 @@ func (s *Server) deliverRest() {
 	for {
 		select {
 		case ev := <-s.events:
-			s.deliver(ev)
+			s.tell(ev)
 		default:
 			return
+		}
+	}
+}
+
+// tell delivers an event, and where the device is if that can be told.
+func (s *Server) tell(ev nsedge.Event) {
+	s.deliver(ev)
+	if up, ok := ev.(*nsedge.UplinkEvent); ok {
+		if where := s.locator.locate(up); where != nil {
+			s.metrics.published[bits.TrailingZeros16(uint16(location))].Inc()
+			s.deliver(where)
 		}
 	}
 }

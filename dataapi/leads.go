@@ -113,12 +113,7 @@ func leadOf[K comparable](by map[K]*lead, key K) *lead {
 	if one := by[key]; one != nil {
 		return one
 	}
-	for old := range by {
-		if len(by) < mostLeads {
-			break
-		}
-		delete(by, old)
-	}
+	makeRoom(by, mostLeads)
 	one := &lead{histogram: make([]uint64, len(leadBuckets())+1)}
 	by[key] = one
 	return one

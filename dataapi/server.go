@@ -157,6 +157,7 @@ type Server struct {
 	links     links
 	metrics   *metrics
 	leads     *leads
+	locator   locator
 	handler   http.Handler
 	edge      atomic.Pointer[Edge]
 	events    chan nsedge.Event
@@ -200,6 +201,7 @@ func New(cfg Config) (*Server, error) {
 		byAccount:   newLimits(accountsPerMinute/60.0, triesPerAccount),
 		requests:    newLimits(float64(cfg.MaxRequests), 4*cfg.MaxRequests),
 		auditPace:   limiter(20),
+		locator:     locator{position: cfg.Position},
 		history:     newHistory(cfg.HistoryBytes),
 		setup:       setup{code: newSetupCode()},
 		links:       links{byID: map[string]*link{}},

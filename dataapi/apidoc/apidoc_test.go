@@ -141,24 +141,6 @@ func TestEachOperationNamesTestsThatExist(t *testing.T) {
 	}
 }
 
-// Tests that docs/data-api.md names are there.
-func TestTheUsersReferenceNamesTestsThatExist(t *testing.T) {
-	known := testsOf(t, "..", "../adapter", "../client", "../schema", "../../cmd/gatewayd", "../../cmd/gatewayd/certs", "../../cmd/gatewayd/blackbox")
-	text, err := os.ReadFile("../../docs/data-api.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w+)`").FindAllSubmatch(text, -1)
-	if len(named) < 50 {
-		t.Errorf("only %d tests are named", len(named))
-	}
-	for _, m := range named {
-		if !known[string(m[1])] {
-			t.Errorf("docs/data-api.md names %s, which isn't there", m[1])
-		}
-	}
-}
-
 func testsOf(t *testing.T, dirs ...string) map[string]bool {
 	t.Helper()
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
