@@ -216,7 +216,7 @@ func (e *Edge) spend(s *session, c *content, counter uint32) {
 	*d.next = counter + 1
 	signed := s.v11 && c.confirmed // its ACK can only be checked by its counter
 	if signed {
-		s.conf = uint16(counter)
+		s.conf.sent(counter)
 	}
 	if !signed && uint64(*d.safe) >= uint64(*d.next)+reserve/2 {
 		return

@@ -29,6 +29,7 @@ type dataUp struct {
 	msg     []byte // everything that the MIC covers
 	mic     [micSize]byte
 	heard   heardAs
+	acked   uint16 // counter of the downlink that it acknowledges, 1.1
 }
 
 // Bits of FCtrl.

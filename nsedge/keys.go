@@ -117,12 +117,19 @@ func (s *session) authentic(f *dataUp, counter uint32) bool {
 // knows is right (LoRaWAN 1.1 §4.4.1).
 func (s *session) served(f *dataUp, counter uint32, channel uint8) bool {
 	b1 := micBlock(true, f.addr, counter, len(f.msg))
-	if f.has(ctrlACK) {
-		binary.LittleEndian.PutUint16(b1[1:], s.conf)
-	}
 	b1[3], b1[4] = f.heard.dr, channel
-	half := cmac(s.sIntKey, &b1, f.msg)
-	return [2]byte(f.mic[:2]) == [2]byte(half[:2])
+	if !f.has(ctrlACK) {
+		half := cmac(s.sIntKey, &b1, f.msg)
+		return [2]byte(f.mic[:2]) == [2]byte(half[:2])
+	}
+	for _, c := range s.conf {
+		binary.LittleEndian.PutUint16(b1[1:], c)
+		if half := cmac(s.sIntKey, &b1, f.msg); [2]byte(f.mic[:2]) == [2]byte(half[:2]) {
+			f.acked = c
+			return true
+		}
+	}
+	return false
 }
 
 // sameFrame tells whether an uplink with the same counter is the one with

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -25,6 +26,7 @@ type antenna struct {
 	zero    time.Time
 	up      chan radio.Uplink
 	reports chan radio.Report
+	lossy   *rand.Rand         // every fifth frame is lost, unless it is nil
 	taken   []air.Transmission // what it has been given, but for what is long over
 }
 
@@ -39,10 +41,12 @@ func newAntenna(t *testing.T, m *air.Medium) *antenna {
 	return a
 }
 
+func (a *antenna) loses() bool { return a.lossy != nil && a.lossy.IntN(5) == 0 }
+
 func (a *antenna) Began(air.Reception) {}
 
 func (a *antenna) Ended(r air.Reception) {
-	if l, ok := r.Mod.(radio.LoRa); r.Outcome != air.Clear || ok && l.InvertIQ {
+	if l, ok := r.Mod.(radio.LoRa); r.Outcome != air.Clear || ok && l.InvertIQ || a.loses() {
 		return
 	}
 	a.up <- radio.Uplink{
@@ -65,6 +69,10 @@ func (a *antenna) Schedule(_ context.Context, d radio.Downlink) error {
 			return radio.ErrCollision
 		}
 	}
+	if a.loses() { // what no device understands
+		d.Payload = slices.Clone(d.Payload)
+		d.Payload[len(d.Payload)-1] ^= 1
+	}
 	tx, err := a.station.Transmit(air.Frame{Payload: d.Payload, Freq: d.Freq, Mod: d.Mod}, d.At, d.Power)
 	if err != nil {
 		return fmt.Errorf("%w: %w", radio.ErrFrame, err)
@@ -85,6 +93,7 @@ type world struct {
 	mu     sync.Mutex
 	events []nsedge.Event
 	answer func(*nsedge.DownlinkRequest) *nsedge.DownlinkResponse
+	gate   *antenna
 }
 
 func inWorld(t *testing.T, name string, f func(*world)) {
@@ -117,7 +126,8 @@ func inWorldOf(t *testing.T, name string, change func(*nsedge.Config), f func(*w
 		if change != nil {
 			change(&cfg)
 		}
-		w.edge, err = nsedge.New(cfg, newAntenna(t, w.m), func(ev nsedge.Event) {
+		w.gate = newAntenna(t, w.m)
+		w.edge, err = nsedge.New(cfg, w.gate, func(ev nsedge.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.events = append(w.events, ev)

@@ -47,9 +47,17 @@ type counters struct {
 	seen  int64            // unix time of the last uplink, 0 for never
 
 	// LoRaWAN 1.1 only.
-	appMark uint32 // like mark, of AFCntDown
-	conf    uint16 // counter of the last confirmed downlink: its ACK is signed with it
+	appMark uint32    // like mark, of AFCntDown
+	conf    confirmed // with which ACKs are signed
 }
+
+// confirmed are counters of confirmed downlinks, 16 bits: the last, the one
+// before, which the device may have heard instead, and the one that the last
+// uplink acknowledged, which its repetitions do, too.
+type confirmed [3]uint16
+
+// sent notes another confirmed downlink.
+func (c *confirmed) sent(counter uint32) { c[0], c[1] = uint16(counter), c[0] }
 
 // Versions of a state: 2 is LoRaWAN 1.1's.
 const (
@@ -61,7 +69,7 @@ var errState = errors.New("not a session state of a known version")
 
 // appendState encodes counters and generation: 20 to 35 bytes.
 func (c *counters) appendState(b []byte, gen byte) []byte {
-	v11 := c.appMark != 0 || c.conf != 0
+	v11 := c.appMark != 0 || c.conf != confirmed{}
 	if v11 {
 		b = append(b, stateVersion11, gen)
 	} else {
@@ -71,7 +79,9 @@ func (c *counters) appendState(b []byte, gen byte) []byte {
 	b = binary.AppendUvarint(b, uint64(c.mark))
 	if v11 {
 		b = binary.AppendUvarint(b, uint64(c.appMark))
-		b = binary.AppendUvarint(b, uint64(c.conf))
+		for _, n := range c.conf {
+			b = binary.AppendUvarint(b, uint64(n))
+		}
 	}
 	b = append(b, c.last[:]...)
 	b = append(b, c.first[0][:]...)
@@ -88,7 +98,9 @@ func decodeState(b []byte) (c counters, gen byte, err error) {
 	c.mark = uint32(r.uvarint(1<<32 - 1))
 	if version == stateVersion11 {
 		c.appMark = uint32(r.uvarint(1<<32 - 1))
-		c.conf = uint16(r.uvarint(1<<16 - 1))
+		for i := range c.conf {
+			c.conf[i] = uint16(r.uvarint(1<<16 - 1))
+		}
 	}
 	r.bytes(c.last[:])
 	r.bytes(c.first[0][:])
@@ -213,6 +225,9 @@ func (c *counters) doubt() {
 func (c *counters) take(f *dataUp, n uint32, now time.Time) {
 	c.up = n + 1
 	c.last = f.mic
+	if f.has(ctrlACK) {
+		c.conf[2] = f.acked
+	}
 	if n < uint32(len(c.first)) {
 		c.first[n] = f.mic
 	}

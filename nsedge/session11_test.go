@@ -88,7 +88,7 @@ func TestAnACKOf11IsSignedWithTheConfirmedCounter(t *testing.T) {
 		b.restart(b.store) // killed: what was written is there
 		wrong := *n
 		v := *n.v11
-		wrong.v11, v.confDown = &v, 0
+		wrong.v11, v.confDown = &v, 7
 		wrong.send(frame{payload: []byte("x"), ack: true})
 		wantNotice(t, b.take(), Error, CodeUplinkMIC)
 		n.send(frame{payload: []byte("x"), ack: true})

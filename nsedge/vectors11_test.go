@@ -109,7 +109,7 @@ func TestFramesOf11AreThoseOfLoraPacket(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.heard = heardAs{c.DR, c.Channel}
-			s.conf = c.Conf
+			s.conf = confirmed{c.Conf, c.Conf, c.Conf}
 			if !s.authentic(&f, c.Counter) {
 				t.Errorf("session %d, uplink %d: MIC refused", i, j)
 			}
@@ -129,7 +129,8 @@ func TestFramesOf11AreThoseOfLoraPacket(t *testing.T) {
 				}
 				f, c.Counter = before, counter
 			}
-			if s.conf++; s.authentic(&f, c.Counter) == c.ACK {
+			s.conf = confirmed{c.Conf + 1, c.Conf + 2, c.Conf + 3}
+			if s.authentic(&f, c.Counter) == c.ACK {
 				t.Errorf("session %d, uplink %d: ConfFCnt counts with ACK only", i, j)
 			}
 		}
