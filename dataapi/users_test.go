@@ -483,3 +483,15 @@ func BenchmarkSignIn(b *testing.B) {
 		}
 	}
 }
+
+func TestAUserForWhomNothingIsNamedMayDoEverythingThatIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{})
+		all := allPermissions()
+		for _, route := range r.table() {
+			if route.name != "" && route.name != public && !all.allow(route.name, update, "any") {
+				t.Errorf("%s takes permissions on %q, which a user doesn't have", route.path, route.name)
+			}
+		}
+	})
+}

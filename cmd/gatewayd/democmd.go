@@ -205,6 +205,7 @@ func (s *story) invite(d *daemon, token string, cast *cast) {
 	if patient := cast.patient(); patient != nil {
 		fmt.Fprintf(s.out, "  Answer %-8s within its 15 s:    {\"type\":\"downlink_response\",\"meta\":{\"device\":\"%s\"},\"params\":{\"payload\":\"aGVsbG8=\"}}\n", patient.Name, patient.DevEUI)
 	}
+	fmt.Fprintf(s.out, "  Look at it in a browser:            http://%s/\n", d.parts.api.Addr())
 	fmt.Fprintf(s.out, "  The devices:                        curl \"http://%s/api/v1.0/devices?access_token=%s\"\n", d.parts.api.Addr(), token)
 	if d.parts.air != nil {
 		fmt.Fprintf(s.out, "  The air, for your own device:       %s (docs/air.md)\n", d.parts.air.Addr())

@@ -143,6 +143,22 @@ await step('a file of devices is tried first, then taken, and its device joins',
   second.accept(await (await second.joinRequest()).rx1)
 })
 
+await step('a backup is saved, and opens with its passphrase alone', async () => {
+  await browser.goto('system/backup')
+  await page.getByLabel('Passphrase', { exact: true }).fill('a long passphrase')
+  await page.getByLabel('The passphrase again').fill('a long passphrase')
+  const saved = page.waitForEvent('download')
+  await button('Save the backup').click()
+  const path = await (await saved).path()
+  await page.getByLabel('Backup file').setInputFiles(path)
+  await page.getByLabel('Its passphrase').fill('another one')
+  await button('Look into it').click()
+  await page.getByRole('alert').waitFor()
+  await page.getByLabel('Its passphrase').fill('a long passphrase')
+  await button('Look into it').click()
+  await page.getByText('"devices": 2').waitFor()
+})
+
 await step('the page lives on through a restart of the daemon', async () => {
   await browser.goto('live')
   await page.getByRole('status').filter({ hasText: 'live' }).waitFor()

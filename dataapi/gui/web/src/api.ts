@@ -20,17 +20,18 @@ export function onSignedOut(f: () => void) {
   signedOut = f;
 }
 
-const timeout = 30_000;
+const timeout = 30_000; // ms
+const longTimeout = 600_000; // of what can be cancelled
 
-async function request(method: string, path: string, body?: BodyInit, type?: string, signal?: AbortSignal): Promise<Response> {
-  const limits = [AbortSignal.timeout(timeout)];
+async function request(method: string, path: string, body?: BodyInit, type?: string, signal?: AbortSignal, more?: Record<string, string>): Promise<Response> {
+  const limits = [AbortSignal.timeout(signal ? longTimeout : timeout)];
   if (signal) limits.push(signal);
   let answer: Response;
   try {
     answer = await fetch(base + path, {
       method,
       body,
-      headers: type ? { "Content-Type": type } : undefined,
+      headers: { ...(type ? { "Content-Type": type } : {}), ...more },
       credentials: "same-origin",
       signal: AbortSignal.any(limits),
     });
@@ -63,8 +64,13 @@ export const put = <T>(path: string, body: unknown) => json<T>("PUT", path, body
 export const del = (path: string) => json<void>("DELETE", path);
 
 /** Sends a file as it is. */
-export async function upload<T>(path: string, body: BodyInit, type: string, signal?: AbortSignal): Promise<T> {
-  return (await (await request("POST", path, body, type, signal)).json()) as T;
+export async function upload<T>(path: string, body: BodyInit, type: string, signal?: AbortSignal, headers?: Record<string, string>): Promise<T> {
+  return (await (await request("POST", path, body, type, signal, headers)).json()) as T;
+}
+
+/** Asks for a file. */
+export async function download(path: string, body: object): Promise<Blob> {
+  return (await request("POST", path, JSON.stringify(body), "application/json")).blob();
 }
 
 /** Like get, but a resource that this gateway doesn't have is null. */
