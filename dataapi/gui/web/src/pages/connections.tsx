@@ -29,7 +29,7 @@ export function Connections() {
                 <th class="num">Failed</th>
                 <th class="num">Dropped</th>
                 <th>
-                  <span class="skip">Actions</span>
+                  <span class="unseen">Actions</span>
                 </th>
               </tr>
             </thead>

@@ -58,7 +58,7 @@ export function Filters() {
                 <th>Description</th>
                 <th>Lets through</th>
                 <th>
-                  <span class="skip">Actions</span>
+                  <span class="unseen">Actions</span>
                 </th>
               </tr>
             </thead>

@@ -41,7 +41,7 @@ export function Keys() {
               <th>May</th>
               <th class="hide-small">Made</th>
               <th>
-                <span class="skip">Actions</span>
+                <span class="unseen">Actions</span>
               </th>
             </tr>
           </thead>

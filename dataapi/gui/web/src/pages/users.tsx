@@ -29,7 +29,7 @@ export function Users() {
               <th>Email</th>
               <th class="hide-small">Since</th>
               <th>
-                <span class="skip">Actions</span>
+                <span class="unseen">Actions</span>
               </th>
             </tr>
           </thead>
