@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gatewayd/nsedge/region"
@@ -53,4 +54,30 @@ func TestTheLedgerForgetsCancelsAndTellsWhenItIsFree(t *testing.T) {
 	if len(l.spent[0]) != 3 || len(l.spent[1])+len(l.spent[2]) != 0 {
 		t.Errorf("accounts %v", l.spent)
 	}
+}
+
+// A Pi without a battery clock starts in the past, and its clock jumps when
+// NTP answers. The hour that counts is one of running, whatever the clock says.
+func TestTheLedgerOutlivesAHostClockThatJumps(t *testing.T) {
+	bands := []region.SubBand{{Name: "A", From: 100, To: 200, EIRP: 14, Duty: 0.01}}
+	synctest.Test(t, func(t *testing.T) {
+		for _, clock := range []time.Duration{-50 * 365 * 24 * time.Hour, -2 * time.Hour, -time.Minute, 0} {
+			sent := time.Now().Add(-clock) // the clock that recorded was ahead by so much
+			before := newLedger(bands)
+			before.add(entry{band: 0, start: sent.Add(-40 * time.Minute), took: 16 * time.Second})
+			before.add(entry{band: 0, start: sent, took: 20 * time.Second})
+			l := newLedger(bands)
+			if err := l.decode(before.encode(nil, "EU868", sent), "EU868", time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			if free := l.freeAt(0, 10*time.Second, began); !free.After(began) || free.Sub(began) > 20*time.Minute+2*dutyBin {
+				t.Errorf("clock back by %v: free after %v; 20 minutes and the width of a bin are wanted", -clock, free.Sub(began))
+			}
+			time.Sleep(dutyPeriod + dutyBin)
+			if free := l.freeAt(0, 30*time.Second, time.Now()); free.After(time.Now()) {
+				t.Errorf("clock back by %v: still closed an hour later, until %v", -clock, free)
+			}
+		}
+	})
 }

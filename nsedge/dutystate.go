@@ -50,8 +50,11 @@ func (l *ledger) encode(b []byte, region string, now time.Time) []byte {
 }
 
 // decode adds what encode stored. The record of another region is no use: its
-// frequencies are others.
-func (l *ledger) decode(raw []byte, region string) error {
+// frequencies are others. A host clock that was never set, or was set back, is
+// before what was recorded; then it is as if no time had passed since. From
+// here on the monotonic clock counts: what the host's clock does later neither
+// frees a sub-band nor keeps it closed.
+func (l *ledger) decode(raw []byte, region string, now time.Time) error {
 	r := reader{b: raw}
 	version, n := r.byte(), int(r.byte())
 	if r.failed || version != dutyVersion || n > len(r.b) {
@@ -61,6 +64,8 @@ func (l *ledger) decode(raw []byte, region string) error {
 	if r.b = r.b[n:]; name != region {
 		return nil
 	}
+	var list []entry
+	var newest time.Time
 	for len(r.b) > 0 && !r.failed {
 		band, bins := int(r.uvarint(uint64(len(l.bands)))), r.uvarint(1000)
 		for range bins {
@@ -68,11 +73,22 @@ func (l *ledger) decode(raw []byte, region string) error {
 			if r.failed || band >= len(l.bands) || bin < 0 || bin > 1<<40 {
 				return fmt.Errorf("%w: %d bytes", errDuty, len(raw))
 			}
-			l.add(entry{band: band, start: time.Unix((bin+1)*int64(dutyBin/time.Second), -1), took: time.Duration(took) * time.Millisecond})
+			en := entry{band: band, start: time.Unix((bin+1)*int64(dutyBin/time.Second), -1), took: time.Duration(took) * time.Millisecond}
+			if list = append(list, en); en.start.After(newest) {
+				newest = en.start
+			}
 		}
 	}
 	if r.failed {
 		return fmt.Errorf("%w: %d bytes", errDuty, len(raw))
+	}
+	reference := now
+	if newest.Add(-dutyBin).After(now) { // not even its bin has begun
+		reference = newest
+	}
+	for _, en := range list {
+		en.start = now.Add(en.start.Sub(reference))
+		l.add(en)
 	}
 	return nil
 }

@@ -187,11 +187,11 @@ func FuzzDutyLedger(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		l := newLedger(r.SubBands())
-		if l.decode(raw, "EU868") != nil {
+		if l.decode(raw, "EU868", time.Now()) != nil {
 			return
 		}
 		again := newLedger(r.SubBands())
-		if err := again.decode(l.encode(nil, "EU868", time.Unix(0, 0)), "EU868"); err != nil {
+		if err := again.decode(l.encode(nil, "EU868", time.Unix(0, 0)), "EU868", time.Now()); err != nil {
 			t.Errorf("what was encoded can't be decoded: %v", err)
 		}
 		for i := range l.total {

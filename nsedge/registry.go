@@ -167,7 +167,7 @@ func (e *Edge) loadCounters() error {
 			return nil // nothing is sent
 		}
 		if key == dutyKey {
-			return e.ledger.decode(value, e.cfg.Region.Short())
+			return e.ledger.decode(value, e.cfg.Region.Short(), time.Now())
 		}
 		c, gen, err := decodeState(value)
 		if err != nil {
