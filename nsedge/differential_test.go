@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,8 +21,11 @@ type random struct {
 	*world
 	rng   *rand.Rand
 	count int
-	told  map[string]string // payload of a downlink to the device that it was for
-	heard map[string]int
+	heard map[string]int // payloads of downlinks
+
+	telling sync.Mutex
+	talk    *rand.Rand        // of the application
+	told    map[string]string // payload of a downlink to the device that it is for
 }
 
 // exchanges is how many uplinks a region has: 10 000 with
@@ -37,7 +41,7 @@ func TestRandomSessionsAgree(t *testing.T) {
 	for seed, name := range []string{"EU868", "US915-2", "AU915-1", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1"} {
 		t.Run(name, func(t *testing.T) {
 			inWorldOf(t, name, func(c *nsedge.Config) { c.IgnoreDutyCycle = true }, func(w *world) {
-				x := &random{world: w, rng: rand.New(rand.NewPCG(uint64(seed), 11)), told: map[string]string{}, heard: map[string]int{}}
+				x := &random{world: w, rng: rand.New(rand.NewPCG(uint64(seed), 11)), talk: rand.New(rand.NewPCG(uint64(seed), 13)), told: map[string]string{}, heard: map[string]int{}}
 				w.gate.lossy = rand.New(rand.NewPCG(uint64(seed), 12))
 				w.answers(x.answer)
 				var devices []*enddevice.Device
@@ -64,15 +68,17 @@ func TestRandomSessionsAgree(t *testing.T) {
 
 // answer says something to four of five uplinks.
 func (x *random) answer(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {
-	if x.rng.IntN(5) == 0 {
+	x.telling.Lock()
+	defer x.telling.Unlock()
+	if x.talk.IntN(5) == 0 {
 		return nil
 	}
-	a := &nsedge.DownlinkResponse{PacketHash: req.PacketHash, HasPayload: true, Port: uint8(1 + x.rng.IntN(220)), Confirmed: x.rng.IntN(3) == 0}
+	a := &nsedge.DownlinkResponse{PacketHash: req.PacketHash, HasPayload: true, Port: uint8(1 + x.talk.IntN(220)), Confirmed: x.talk.IntN(3) == 0}
 	a.Payload = fmt.Appendf(nil, "%d", len(x.told))
 	if len(a.Payload) > req.MaxSize {
 		return nil
 	}
-	a.Payload = append(a.Payload, bytes.Repeat([]byte{'.'}, x.rng.IntN(1+min(req.MaxSize-len(a.Payload), 40)))...)
+	a.Payload = append(a.Payload, bytes.Repeat([]byte{'.'}, x.talk.IntN(1+min(req.MaxSize-len(a.Payload), 40)))...)
 	x.told[string(a.Payload)] = req.Device.String()
 	return a
 }
@@ -99,14 +105,22 @@ func (x *random) step(eui string, d *enddevice.Device, abp, v11 bool) {
 	payload := fmt.Appendf(nil, "%d", x.count)
 	payload = append(payload, bytes.Repeat([]byte{'-'}, x.rng.IntN(5))...)
 	res, err := d.Send(ctx, uint8(1+x.rng.IntN(220)), payload, x.rng.IntN(2) == 0)
+	if errors.Is(err, enddevice.ErrPayloadSize) { // it joined at a data rate that the dwell time makes useless
+		if err := d.Join(ctx); err != nil {
+			x.t.Fatalf("%s: %v", eui, err)
+		}
+		return
+	}
 	if err != nil && !errors.Is(err, enddevice.ErrNoAck) {
 		x.t.Fatalf("%s: uplink %d: %v", eui, before.FCntUp, err)
 	}
 	x.count++
 	if down := res.Downlink; down != nil && down.Port > 0 {
+		x.telling.Lock()
 		if x.told[string(down.Payload)] != eui {
 			x.t.Errorf("%s heard %q, which nobody told it", eui, down.Payload)
 		}
+		x.telling.Unlock()
 		if x.heard[string(down.Payload)]++; x.heard[string(down.Payload)] > 1 {
 			x.t.Errorf("%s heard %q twice", eui, down.Payload)
 		}

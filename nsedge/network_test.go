@@ -26,6 +26,7 @@ type antenna struct {
 	zero    time.Time
 	up      chan radio.Uplink
 	reports chan radio.Report
+	losing  sync.Mutex
 	lossy   *rand.Rand         // every fifth frame is lost, unless it is nil
 	taken   []air.Transmission // what it has been given, but for what is long over
 }
@@ -41,7 +42,11 @@ func newAntenna(t *testing.T, m *air.Medium) *antenna {
 	return a
 }
 
-func (a *antenna) loses() bool { return a.lossy != nil && a.lossy.IntN(5) == 0 }
+func (a *antenna) loses() bool {
+	a.losing.Lock()
+	defer a.losing.Unlock()
+	return a.lossy != nil && a.lossy.IntN(5) == 0
+}
 
 func (a *antenna) Began(air.Reception) {}
 
