@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/bits"
+	"sync"
 
 	"github.com/gorilla/websocket"
 
@@ -33,6 +34,13 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.New("run the data api: it ran already")
 	}
 	defer s.running.Store(false)
+	if file := s.history.file; file != nil {
+		writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var done sync.WaitGroup
+		done.Go(func() { file.run(writing, s.log) })
+		defer done.Wait()
+		defer stop() // after the last event
+	}
 	s.links.open(ctx)
 	s.startLinks()
 	for {

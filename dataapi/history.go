@@ -14,10 +14,12 @@ const (
 	shortMemory = time.Hour      // all other types
 )
 
-// history remembers the last events, in memory only. It is bounded by age and
-// by bytes: what doesn't fit makes the oldest go. Events are kept, not
-// messages: those are made for whoever asks, in the shape that they ask for.
+// history remembers the last events, in memory, and in a file if there is one.
+// It is bounded by age and by bytes: what doesn't fit makes the oldest go.
+// Events are kept, not messages: those are made for whoever asks, in the shape
+// that they ask for.
 type history struct {
+	file   *historyFile // nil: it ends with the process
 	mu     sync.Mutex
 	shelf  [2]shelf // long, short
 	last   uint64   // number of the newest event; the first is 1
@@ -56,16 +58,32 @@ func newHistory(bytes int) *history {
 func (h *history) record(k kind, ev nsedge.Event, id packetID) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	p := past{kind: k, id: id, at: time.Now(), event: ev}
+	if h.file != nil {
+		h.file.keep(p)
+	}
+	return h.add(p, p.at)
+}
+
+// restore remembers an event of an earlier process.
+func (h *history) restore(p past) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.add(p, time.Now())
+}
+
+// add numbers an event and puts it on its shelf.
+func (h *history) add(p past, now time.Time) uint64 {
 	h.last++
-	p := past{h.last, k, int32(sizeOf(ev)), id, time.Now(), ev}
+	p.number, p.bytes = h.last, int32(sizeOf(p.event))
 	s := &h.shelf[1]
-	if k&(uplink|downlink) != 0 {
+	if p.kind&(uplink|downlink) != 0 {
 		s = &h.shelf[0]
 	}
 	s.events = append(s.events, p)
 	s.bytes += int(p.bytes)
 	for i := range h.shelf {
-		h.shelf[i].forget(p.at)
+		h.shelf[i].forget(now)
 	}
 	return p.number
 }

@@ -71,6 +71,7 @@ type Config struct {
 	Log *slog.Logger
 
 	HistoryBytes   int           // what the history may take; 32 MiB
+	HistoryFile    string        // where it outlasts the process, with as much in each of two files; "": in memory only
 	Queue          int           // messages that wait for one connection; 512
 	MaxConnections int           // 4096
 	MaxMessage     int           // bytes of a message from an AS; 64 KiB
@@ -207,6 +208,12 @@ func New(cfg Config) (*Server, error) {
 		links:       links{byID: map[string]*link{}},
 		events:      make(chan nsedge.Event, intake),
 		subscribers: map[*subscriber]struct{}{},
+	}
+	if cfg.HistoryFile != "" {
+		s.history.file = newHistoryFile(cfg.HistoryFile, cfg.HistoryBytes)
+		if err := s.history.file.load(s.history); err != nil {
+			return nil, err
+		}
 	}
 	s.life, s.kill = context.WithCancel(context.Background())
 	keys.changed, sessions.ended = s.dropKey, s.dropKey

@@ -92,6 +92,9 @@ type DataAPI struct {
 	ACMEURL string `toml:"acme_url" comment:"Directory of the ACME authority. Empty: Let's Encrypt."`
 	Origins string `toml:"origins" comment:"Other sites whose pages may call with a token, comma separated, e.g. https://example.org; * is all."`
 
+	HistorySize int    `toml:"history_mib" comment:"MiB of memory for the history."`
+	HistoryFile string `toml:"history_file" comment:"Where the history outlasts a restart: it takes twice history_mib on the disk. Empty: in memory only."`
+
 	MaxRequests    int `toml:"max_requests" comment:"Requests a second from one address or with one key; four times as many at once."`
 	MaxConnections int `toml:"max_connections" comment:"Connections to the Data API."`
 	MaxMessage     int `toml:"max_message" comment:"Bytes of a message from an application."`
@@ -141,7 +144,7 @@ type Log struct {
 func Default() Config {
 	return Config{
 		Concentrator: Concentrator{Driver: DriverSX1302, Board: "semtech-corecell", LBT: LBTAuto},
-		DataAPI:      DataAPI{Listen: "127.0.0.1:8080", TLS: TLSAuto, MaxRequests: 500, MaxConnections: 4096, MaxMessage: 64 << 10, MaxRate: 500},
+		DataAPI:      DataAPI{Listen: "127.0.0.1:8080", TLS: TLSAuto, HistorySize: 32, MaxRequests: 500, MaxConnections: 4096, MaxMessage: 64 << 10, MaxRate: 500},
 		Region:       Region{Name: "EU868", DutyCycle: true},
 		Network:      Network{NetID: "000000", ClassB: ClassBAuto},
 		State:        State{Dir: "/var/lib/gatewayd"},

@@ -72,6 +72,8 @@ func badValues() []badValue {
 		{"dataapi.tls_names", `"gw.example, a_b"`, []string{"a_b", "gateway.example.org"}},
 		{"dataapi.acme_email", `"me"`, []string{"someone@example.org"}},
 		{"dataapi.acme_url", `"http://ca.example/dir"`, []string{"https://"}},
+		{"dataapi.history_file", `"history"`, []string{"an absolute path"}},
+		{"dataapi.history_mib", `0`, []string{"1 to 65536"}},
 		{"dataapi.max_requests", `0`, []string{"1 to"}},
 		{"dataapi.max_connections", `-1`, []string{"1 to 100000"}},
 		{"dataapi.max_message", `100`, []string{"1024 to"}},

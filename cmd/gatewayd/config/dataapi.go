@@ -60,6 +60,10 @@ func (d DataAPI) check(k *checker) {
 			k.fault("dataapi.origins", o, "an origin is SCHEME://HOST[:PORT] and nothing more, e.g. https://example.org, or *")
 		}
 	}
+	if d.HistoryFile != "" {
+		k.folder("dataapi.history_file", d.HistoryFile)
+	}
+	k.within("dataapi.history_mib", float64(d.HistorySize), 1, 65_536)
 	k.within("dataapi.max_requests", float64(d.MaxRequests), 1, 1_000_000)
 	k.within("dataapi.max_connections", float64(d.MaxConnections), 1, 100_000)
 	k.within("dataapi.max_message", float64(d.MaxMessage), 1024, 1<<22)
