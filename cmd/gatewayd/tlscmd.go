@@ -18,7 +18,7 @@ func newTLS(std streams) *cobra.Command {
 // configuration.
 func withCertificate(cmd *cobra.Command, f func(certs.Info) error) *cobra.Command {
 	load := configFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(*cobra.Command, []string) error {
 		cfg, err := load()
 		if err != nil {
 			return err

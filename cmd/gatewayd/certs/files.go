@@ -55,16 +55,16 @@ func (f *files) load() (*tls.Certificate, error) {
 
 // stat tells two states of the files apart.
 func (f *files) stat() string {
-	state := ""
-	for _, path := range []string{f.cert, f.key} {
+	var state [2]string
+	for i, path := range []string{f.cert, f.key} {
 		info, err := os.Stat(path)
 		if err != nil {
-			state += err.Error() + "\n"
+			state[i] = err.Error()
 			continue
 		}
-		state += fmt.Sprintln(info.ModTime().UnixNano(), info.Size())
+		state[i] = fmt.Sprint(info.ModTime().UnixNano(), info.Size())
 	}
-	return state
+	return state[0] + "\n" + state[1]
 }
 
 // now returns the certificate, out of the files if they have changed.
