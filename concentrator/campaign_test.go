@@ -34,7 +34,7 @@ import (
 // By default the biggest dimensions are sampled, always the same cases.
 // GATEWAYD_CAMPAIGN=full runs all; of the two thousand transfers of a start
 // with SX1255 or SX1257 radios, most of which are one dialogue over and over,
-// every fourth or eighth.
+// every sixteenth or twenty-fourth.
 func TestFaultCampaign(t *testing.T) {
 	full := os.Getenv("GATEWAYD_CAMPAIGN") == "full"
 	var dimensions []*dimension
@@ -79,7 +79,7 @@ func (d *dimension) takeOn(r rig, every int) bool {
 	d.of++
 	every *= r.rarer
 	if d.full {
-		every = max(r.rarer/24, 1)
+		every = max(r.rarer/6, 1)
 	}
 	if d.of%every != 0 {
 		return false
