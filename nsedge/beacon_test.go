@@ -176,12 +176,16 @@ func TestBeaconsFollowTheQualityOfTime(t *testing.T) {
 
 func TestABeaconThatIsNotSentIsCounted(t *testing.T) {
 	underSky(t, "EU868", nil, func(b *bench, _ *atomic.Pointer[TimeQuality]) {
-		b.air.refuse = func(radio.Downlink) error { return radio.ErrTooLate }
+		becomes := func(refuse, fail func(radio.Downlink) error) {
+			b.air.mu.Lock()
+			defer b.air.mu.Unlock()
+			b.air.refuse, b.air.fail = refuse, fail
+		}
+		becomes(func(radio.Downlink) error { return radio.ErrTooLate }, nil)
 		time.Sleep(classb.Period)
-		b.air.refuse = nil
-		b.air.fail = func(radio.Downlink) error { return radio.ErrStopped }
+		becomes(nil, func(radio.Downlink) error { return radio.ErrStopped })
 		time.Sleep(classb.Period)
-		b.air.fail = nil
+		becomes(nil, nil)
 		time.Sleep(classb.Period)
 		if s := b.edge.ClassB(); s.Missed != 2 || s.Sent != 1 {
 			t.Errorf("%+v", s)

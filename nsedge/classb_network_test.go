@@ -236,12 +236,11 @@ func TestASoftwareDeviceOfClassB(t *testing.T) {
 func long() bool { return os.Getenv("GATEWAYD_CLASS_B") == "full" }
 
 // A whole network of class B: 100 devices for 24 hours with
-// GATEWAYD_CLASS_B=full (make bench does it), else 20 for three hours. Each
-// device is claimed every quarter of an hour, a third of the frames is
-// confirmed. What the observer sees is the proof: no transmission outside of a
+// GATEWAYD_CLASS_B=full, else 15 for two hours. Each device is claimed every
+// quarter of an hour, a third of the frames is confirmed. What the observer sees is the proof: no transmission outside of a
 // slot, one in a slot, none over RX1 and RX2, all beacons on the grid.
 func TestANetworkOfClassB(t *testing.T) {
-	devices, hours := byte(20), 3
+	devices, hours := byte(15), 2
 	if long() {
 		devices, hours = 100, 24
 	}
