@@ -21,6 +21,8 @@ const (
 	classCRetry = 100 * time.Millisecond
 	// classCLife bounds how long a frame may wait for its turn.
 	classCLife = time.Minute
+	// classCQueue bounds how many frames may wait for one device or group.
+	classCQueue = 64
 )
 
 var errOnlyRXC = errors.New("a class C downlink has one window")
@@ -128,6 +130,9 @@ func (e *Edge) sendRXC(w *window, c *content) error {
 		return e.leaveRXC(w, err)
 	}
 	if !slices.Contains(t.rxc, w) {
+		if len(t.rxc) >= classCQueue {
+			return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "%d downlinks wait for %v, which is the most: answer again when some of them are out", len(t.rxc), w.dev.spec.DevEUI))
+		}
 		t.rxc = append(t.rxc, w)
 	}
 	now := time.Now()

@@ -169,7 +169,7 @@ type MACCommand struct {
 // Timing is the proof of one downlink: all instants on the counter of the
 // gateway that sent it.
 type Timing struct {
-	Window  string        // "RX1", "RX2", "ClassC"
+	Window  string        // "RX1", "RX2", "ClassB", "ClassC"
 	Planned radio.Instant // what the window asks for
 	Armed   radio.Instant
 	Started radio.Instant

@@ -23,7 +23,7 @@ type Explanation struct {
 
 // WindowReason is one receive window.
 type WindowReason struct {
-	Name     string // "RX1", "RX2", "ClassC"
+	Name     string // "RX1", "RX2", "ClassB", "ClassC"
 	Start    time.Time
 	Deadline time.Time // for an answer
 	Freq     radio.Hertz

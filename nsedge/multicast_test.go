@@ -3,6 +3,7 @@ package nsedge
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -94,6 +95,33 @@ func TestFramesToAGroupAreRepeatedAsTheyAre(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Repetitions that go out behind newer frames do not turn the counter back.
+func TestRepetitionsLeaveTheCounterAlone(t *testing.T) {
+	underSky(t, "EU868", nil, func(b *bench, _ *atomic.Pointer[TimeQuality]) {
+		g := b.group(1, "B", func(d *Device) { d.Repeat = 1 })
+		g.tell("one", "two", "three")
+		for sent := 0; sent < 4; { // and one again
+			time.Sleep(100 * time.Millisecond)
+			_, others := b.split()
+			sent = len(others)
+		}
+		time.Sleep(200 * time.Millisecond) // it has been on the air
+		if c := g.claim().Counter; c != 3 {
+			t.Errorf("the next counter is %d, want 3", c)
+		}
+		time.Sleep(30 * time.Second)
+		_, sent := b.split()
+		var got []string
+		for _, d := range sent {
+			r := g.decode(d)
+			got = append(got, fmt.Sprint(r.mac.FHDR.FCnt, " ", string(r.payload)))
+		}
+		if want := []string{"0 one", "1 two", "2 three", "0 one", "1 two", "2 three"}; !slices.Equal(got, want) {
+			t.Errorf("sent %q", got)
+		}
+	})
 }
 
 // A group's counter is as durable as a device's.

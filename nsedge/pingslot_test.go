@@ -2,6 +2,8 @@ package nsedge
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -296,4 +298,117 @@ func TestTheExplanationNamesThePingSlot(t *testing.T) {
 			t.Errorf("%+v, %v", x, err)
 		}
 	})
+}
+
+func TestALateAnswerIsSentInThePingSlot(t *testing.T) {
+	underSky(t, "EU868", nil, func(b *bench, _ *atomic.Pointer[TimeQuality]) {
+		n := b.inB(1, 0, nil)
+		n.send(frame{classB: true, payload: []byte("x")})
+		req := one[*DownlinkRequest](t, b.take())
+		time.Sleep(5 * time.Second)
+		b.answer(DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("late")})
+		time.Sleep(3 * time.Second)
+		d := n.onlyOther()
+		if n.wantPing(d.Downlink, 0); string(d.payload) != "late" {
+			t.Errorf("got %q", d.payload)
+		}
+		b.refused(DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("more")}, CodeDownlinkAnswered)
+	})
+}
+
+func TestTheQueueOfADeviceIsBounded(t *testing.T) {
+	underSky(t, "EU868", nil, func(b *bench, _ *atomic.Pointer[TimeQuality]) {
+		n := b.inB(1, 7, nil)
+		var hashes []PacketHash
+		for range classCQueue + 1 {
+			hashes = append(hashes, n.claim().PacketHash)
+		}
+		for _, hash := range hashes[:classCQueue] {
+			b.answer(DownlinkResponse{PacketHash: hash, Payload: []byte("x")})
+		}
+		if r := b.refused(DownlinkResponse{PacketHash: hashes[classCQueue], Payload: []byte("x")}, CodeDownlinkFailed); !strings.Contains(r.Message, "64 downlinks wait") {
+			t.Error(r.Message)
+		}
+	})
+}
+
+// Whatever comes, in whatever order, and whatever the transmitter takes or
+// fails to send: frames to devices are in their windows and slots, one in
+// each, and none of them touches a beacon or another frame.
+func TestRandomTrafficKeepsToSlotsAndWindows(t *testing.T) {
+	inSlots := 0
+	for seed := range uint64(20) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		underSky(t, "EU868", nil, func(b *bench, sky *atomic.Pointer[TimeQuality]) {
+			var taken []radio.Downlink
+			overlaps := func(x, d radio.Downlink) bool {
+				return d.At < x.At.Add(x.Mod.Airtime(len(x.Payload))) && x.At < d.At.Add(d.Mod.Airtime(len(d.Payload)))
+			}
+			b.air.mu.Lock()
+			b.air.refuse = func(d radio.Downlink) error { // as a driver does
+				for _, x := range taken {
+					if overlaps(x, d) {
+						return radio.ErrCollision
+					}
+				}
+				taken = append(taken, d)
+				return nil
+			}
+			b.air.mu.Unlock()
+			ups := map[DevAddr][]radio.Instant{}
+			nodes, pings := []*node{}, map[DevAddr]int{}
+			for i := range byte(6) {
+				n := b.inB(i+1, i, nil)
+				nodes, pings[n.addr] = append(nodes, n), int(i)
+			}
+			b.air.clear()
+			for range 150 {
+				time.Sleep(time.Duration(rnd.IntN(4000)) * time.Millisecond)
+				n := nodes[rnd.IntN(len(nodes))]
+				switch rnd.IntN(8) {
+				case 0, 1, 2:
+					u := n.send(frame{classB: rnd.IntN(6) > 0, payload: []byte("up"), confirmed: rnd.IntN(2) == 0, ack: rnd.IntN(2) == 0})
+					ups[n.addr] = append(ups[n.addr], u.At)
+				case 3:
+					good := TimeQuality{SatelliteTime, time.Duration(rnd.IntN(2000)) * time.Microsecond}
+					sky.Store(&good)
+				default:
+					b.take()
+					if b.edge.Answer(b.Context(), Claim{Device: n.eui}) == nil {
+						req := one[*DownlinkRequest](t, b.take())
+						_ = b.edge.Answer(b.Context(), DownlinkResponse{PacketHash: req.PacketHash, Payload: []byte("down"), Confirmed: rnd.IntN(3) == 0})
+					}
+				}
+			}
+			time.Sleep(time.Minute)
+			inSlots += b.checkSlots(ups, pings)
+		})
+	}
+	if inSlots < 300 {
+		t.Errorf("only %d frames in ping slots", inSlots)
+	}
+}
+
+// checkSlots holds what was sent against the windows after the uplinks and the
+// ping slots. It returns how many frames were in slots.
+func (b *bench) checkSlots(ups map[DevAddr][]radio.Instant, pings map[DevAddr]int) (n int) {
+	b.Helper()
+	used := map[string]bool{}
+	_, others := b.split()
+	for _, d := range others {
+		addr := DevAddr{d.Payload[4], d.Payload[3], d.Payload[2], d.Payload[1]}
+		key := fmt.Sprint(addr, d.At)
+		if used[key] {
+			b.Errorf("two frames to %v at once", addr)
+		}
+		used[key] = true
+		if slices.ContainsFunc(ups[addr], func(up radio.Instant) bool { return d.At == up.Add(time.Second) || d.At == up.Add(2*time.Second) }) {
+			continue
+		}
+		if next := classb.NextPing(b.gpsOf(d), addr, pings[addr]); next != b.gpsOf(d) {
+			b.Errorf("a frame to %v in no window, %v before its next slot", addr, next-b.gpsOf(d))
+		}
+		n++
+	}
+	return n
 }

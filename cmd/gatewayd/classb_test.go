@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gatewayd/concentrator"
 	"gatewayd/concentrator/gnss"
 	"gatewayd/concentrator/sx1302sim"
 	"gatewayd/nsedge"
@@ -61,8 +64,34 @@ func TestBeaconsLieOnThePulsesOfTheSatelliteReceiver(t *testing.T) {
 		if n := len(seconds); n < 7 || n > 9 || gap < 3*128 || gap > 5*128 {
 			t.Errorf("beacons in the seconds %v", seconds)
 		}
+		figures := map[string]float64{}
+		families, err := w.d.server.Metrics().(prometheus.Gatherer).Gather()
+		w.must(err)
+		for _, f := range families {
+			m := f.GetMetric()[0]
+			figures[f.GetName()] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+		for name, want := range map[string]float64{"active": 1, "time_source": 2, "beacons_total": float64(len(seconds)), "beacons_missed_total": 0} {
+			if got, ok := figures["gatewayd_class_b_"+name]; !ok || got != want {
+				t.Errorf("%s is %v, want %v", name, got, want)
+			}
+		}
+		if e := figures["gatewayd_class_b_time_error_seconds"]; e <= 0 || e > 1e-6 {
+			t.Errorf("the time's error is %v s", e)
+		}
 		if s := w.d.classB(); !s.Active || s.Time.Source != nsedge.SatelliteTime || int(s.Sent) != len(seconds) || s.Missed != 0 {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+func TestTheDriversTimeIsTheNetworkServers(t *testing.T) {
+	for q, want := range map[concentrator.TimeQuality]nsedge.TimeSource{
+		concentrator.NoTime: nsedge.NoTime, concentrator.HostClock: nsedge.NoTime,
+		concentrator.HostDisciplined: nsedge.HostTime, concentrator.GNSSPulse: nsedge.SatelliteTime,
+	} {
+		if got := qualityOf(concentrator.TimeState{Quality: q, Error: time.Millisecond}); got.Source != want || want != nsedge.NoTime && got.Error != time.Millisecond {
+			t.Errorf("%v is %+v, want %v", q, got, want)
+		}
+	}
 }

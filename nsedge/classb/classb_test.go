@@ -103,8 +103,7 @@ func TestPositions(t *testing.T) {
 	}
 }
 
-// The times of brocaar's chirpstack-network-server,
-// internal/downlink/../classb (TestGetNextPingSlotAfter): number of slots per
+// The times of brocaar's chirpstack-network-server (TestGetNextPingSlotAfter): number of slots per
 // period 1, 2 and 128.
 func TestPingSlotsAreThoseThatArePublished(t *testing.T) {
 	for _, c := range []struct {
@@ -120,6 +119,24 @@ func TestPingSlotsAreThoseThatArePublished(t *testing.T) {
 	} {
 		if got := classb.NextPing(c.after, [4]byte{}, c.periodicity); got != c.want {
 			t.Errorf("periodicity %d after %v: %v, want %v", c.periodicity, c.after, got, c.want)
+		}
+	}
+}
+
+// The offsets of The Things Stack, pkg/crypto (TestComputePingOffset); its
+// ping periods 32 and 4096 are the periodicities 0 and 7.
+func TestPingOffsetsAreThoseThatArePublished(t *testing.T) {
+	for _, c := range []struct {
+		beacon      time.Duration
+		addr        [4]byte
+		periodicity int
+		want        int
+	}{
+		{0, [4]byte{}, 0, 6},
+		{0xff42 * time.Second, [4]byte{0x00, 0x42, 0x00, 0xff}, 7, 3994},
+	} {
+		if got := classb.PingOffset(c.beacon, c.addr, c.periodicity); got != c.want {
+			t.Errorf("%x at %v: %d, want %d", c.addr, c.beacon, got, c.want)
 		}
 	}
 }
