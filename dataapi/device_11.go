@@ -2,6 +2,7 @@ package dataapi
 
 import (
 	"math"
+	"net/http"
 
 	"gatewayd/nsedge"
 )
@@ -102,4 +103,24 @@ func decodeKeys11(r *nsedge.JoinResponse, params fields) error {
 		*names[name] = [16]byte(key)
 	}
 	return nil
+}
+
+// rejoinDevice asks a device for a rejoin-request by ForceRejoinReq.
+func (s *Server) rejoinDevice(c *call) (reply, error) {
+	edge, d, err := s.act(c)
+	if err != nil {
+		return reply{}, err
+	}
+	body, err := c.body("rejoin")
+	if err != nil {
+		return reply{}, err
+	}
+	kind, _, err := body.int("type", 0, 2) // 0 if none is given
+	if err != nil {
+		return reply{}, err
+	}
+	if err := edge.ForceRejoin(c.Context(), d.DevEUI, int(kind)); err != nil {
+		return reply{}, err
+	}
+	return reply{http.StatusAccepted, map[string]any{"rejoin": map[string]any{"dev_eui": d.DevEUI.String(), "type": kind}}}, nil
 }

@@ -38,3 +38,30 @@ func TestADeviceOf11IsShownAndChanged(t *testing.T) {
 		t.Errorf("%+v %+v", v.ADRAck, v.Rejoin)
 	}
 }
+
+func TestADeviceIsAskedToRejoin(t *testing.T) {
+	r := realEdge(t)
+	const path = "/api/v1.0/devices/0102030405060710"
+	if code, out := r.rest("POST", "/api/v1.0/devices", `{"dev_eui":"0102030405060710","lorawan_version":"1.1","app_key":"000102030405060708090a0b0c0d0e0f","nwk_key":"000102030405060708090a0b0c0d0e0f",
+		"activation":"OTAA","dev_addr":"01020305","nwkskey":"000102030405060708090a0b0c0d0e0f","snwksintkey":"000102030405060708090a0b0c0d0e0f","nwksenckey":"000102030405060708090a0b0c0d0e0f"}`); code != 201 {
+		t.Fatal(code, out)
+	}
+	reader := r.key(Key{Permissions: Permissions{"devices": {"*": {read}}}})
+	for _, c := range []struct {
+		path, body string
+		code       int
+		header     []string
+	}{
+		{path, `{}`, 202, nil},
+		{path, `{"type":2}`, 202, nil},
+		{path, `{"type":1}`, 400, nil},
+		{path, `{"type":3}`, 400, nil},
+		{path, `{"type":0}`, 403, []string{"Authorization", "Bearer " + reader}},
+		{abpPath, `{"type":0}`, 400, nil},
+		{"/api/v1.0/devices/ff02030405060708", `{"type":0}`, 404, nil},
+	} {
+		if code, out := r.rest("POST", c.path+"/rejoin", c.body, c.header...); code != c.code {
+			t.Errorf("%s %s: %d %v, want %d", c.path, c.body, code, out, c.code)
+		}
+	}
+}

@@ -15,6 +15,7 @@ type insight interface {
 	State(ctx context.Context, eui radio.EUI64) (nsedge.DeviceState, error)
 	Explain(ctx context.Context, eui radio.EUI64) (nsedge.Explanation, error)
 	ResetDevice(ctx context.Context, eui radio.EUI64) error
+	ForceRejoin(ctx context.Context, eui radio.EUI64, kind int) error
 }
 
 // insightRoutes are what is known of a device beside its registration.
@@ -23,6 +24,7 @@ func (s *Server) insightRoutes() []route {
 		{"/devices/{id}/state", "devices", methods{http.MethodGet: s.getState}},
 		{"/devices/{id}/explain", "devices", methods{http.MethodGet: s.getExplanation}},
 		{"/devices/{id}/reset", "", methods{http.MethodPost: s.resetDevice}},
+		{"/devices/{id}/rejoin", "", methods{http.MethodPost: s.rejoinDevice}},
 	}
 }
 
@@ -193,14 +195,20 @@ func (s *Server) getExplanation(c *call) (reply, error) {
 	}}}, nil
 }
 
-// resetDevice takes the right to change the device, not that to create one.
-func (s *Server) resetDevice(c *call) (reply, error) {
+// act is look for what takes the right to change the device, not that to
+// create one.
+func (s *Server) act(c *call) (insight, nsedge.Device, error) {
 	edge, d, err := s.look(c)
+	if err == nil && !c.key.May("devices", update, d.DevEUI.String()) {
+		err = &problem{http.StatusForbidden, codeForbidden, "access_token", "access_token: this key lacks the right to update devices"}
+	}
+	return edge, d, err
+}
+
+func (s *Server) resetDevice(c *call) (reply, error) {
+	edge, d, err := s.act(c)
 	if err != nil {
 		return reply{}, err
-	}
-	if !c.key.May("devices", update, d.DevEUI.String()) {
-		return reply{}, &problem{http.StatusForbidden, codeForbidden, "access_token", "access_token: this key lacks the right to update devices"}
 	}
 	if err := edge.ResetDevice(c.Context(), d.DevEUI); err != nil {
 		return reply{}, err
