@@ -110,7 +110,7 @@ func supervised(t *testing.T, f func(w *world, l *listener, port *hangingPort)) 
 		f(w, l, port)
 		cancel()
 		close(port.release)
-		<-done // what hung may have failed
+		_ = <-done // what hung may have failed
 		w.close()
 	})
 }
@@ -168,7 +168,7 @@ func TestTheSupervisorIsFoundInTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
