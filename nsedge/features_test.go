@@ -16,18 +16,20 @@ func TestTheTestsOfTheFeatureTableExist(t *testing.T) {
 	}
 	var tests strings.Builder
 	files := map[string]bool{}
-	here := os.DirFS(".")
-	err = fs.WalkDir(here, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, "_test.go") {
+	for _, folder := range []string{".", "../cmd/gatewayd"} {
+		here := os.DirFS(folder)
+		err = fs.WalkDir(here, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			b, err := fs.ReadFile(here, path)
+			files[d.Name()] = true
+			tests.Write(b)
 			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		b, err := fs.ReadFile(here, path)
-		files[d.Name()] = true
-		tests.Write(b)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	named := regexp.MustCompile("`(Test\\w+|\\w+_test\\.go)`").FindAllStringSubmatch(string(doc), -1)
 	for _, m := range named {
