@@ -53,6 +53,10 @@ func TestBoardHoldSaysWhatItDid(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "simulated") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
+	code, out, _ = cli(t, "board", "hold", "-c", writeConfig(t, "[concentrator]\nboard = \"rak7271\"\n"))
+	if code != exitOK || !strings.Contains(out, "not within reach") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
 	if list, err := filepath.Glob("/dev/gpiochip*"); err == nil && len(list) == 0 {
 		code, _, text := cli(t, "board", "hold", "-c", writeConfig(t, ""))
 		if code != exitFailure || !strings.Contains(text, "no GPIO controller of a Raspberry Pi") {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -118,6 +119,10 @@ dtparam=strict_gpiod.`,
 		}
 		if err := b.HoldReset(); err != nil {
 			return err
+		}
+		if len(b.Lines()) == 0 || !strings.HasPrefix(b.SPI, "/dev/") {
+			fmt.Fprintf(std.out, "%s: its reset line is not within reach\n", b.Name)
+			return nil
 		}
 		fmt.Fprintf(std.out, "%s: held in reset by %v\n", b.Name, b.Reset)
 		return nil
