@@ -241,7 +241,7 @@ func (e *Edge) endJoined(eui radio.EUI64, nonces bool) error {
 
 func sessionDiffers(a, b *Device) bool {
 	return !same(a.DevAddr, b.DevAddr) || !same(a.NwkSKey, b.NwkSKey) || !same(a.AppSKey, b.AppSKey) ||
-		!same(a.SNwkSIntKey, b.SNwkSIntKey) || !same(a.NwkSEncKey, b.NwkSEncKey) || a.CounterDownApp != b.CounterDownApp || a.CounterUp != b.CounterUp || a.CounterDown != b.CounterDown || a.Activation != b.Activation
+		!same(a.SNwkSIntKey, b.SNwkSIntKey) || !same(a.NwkSEncKey, b.NwkSEncKey) || a.CounterDownApp != b.CounterDownApp || a.CounterUp != b.CounterUp || a.CounterDown != b.CounterDown || a.Activation != b.Activation || a.Multicast != b.Multicast
 }
 
 func same[T comparable](a, b *T) bool {

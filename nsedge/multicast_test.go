@@ -215,3 +215,36 @@ func TestAGroupIsStored(t *testing.T) {
 		b.must(err)
 	})
 }
+
+// A group that becomes a device is heard, and the other way round; counters
+// go on.
+func TestAGroupMayBecomeADevice(t *testing.T) {
+	scenario(t, func(b *bench) {
+		g := b.group(1, "C", nil)
+		g.send(frame{payload: []byte("as a group")})
+		g.tell("one")
+		time.Sleep(4 * time.Second)
+		b.take()
+		turn := func(group bool) {
+			_, err := b.edge.UpdateDevice(b.Context(), g.eui, func(d *Device) error { d.Multicast = group; return nil })
+			b.must(err)
+		}
+		turn(false)
+		g.send(frame{payload: []byte("as a device")})
+		if n := len(all[*UplinkEvent](b.take())); n != 1 {
+			t.Errorf("%d uplinks of a device", n)
+		}
+		time.Sleep(4 * time.Second)
+		turn(true)
+		g.send(frame{payload: []byte("as a group")})
+		if n := len(all[*UplinkEvent](b.take())); n != 0 {
+			t.Errorf("%d uplinks of a group", n)
+		}
+		b.air.clear()
+		g.tell("two")
+		time.Sleep(4 * time.Second)
+		if d := g.onlyDownlink(); d.mac.FHDR.FCnt < 1 {
+			t.Errorf("counter %d again", d.mac.FHDR.FCnt)
+		}
+	})
+}

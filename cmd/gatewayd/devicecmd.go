@@ -29,6 +29,8 @@ Fields, as in the Management API:
   dev_addr nwkskey appskey   the session of an ABP device
   dev_class band tags org counters_size strict_counter block_uplink block_downlink
   adr.mode rx1.delay rx2.force geolocation.lat geolocation.lng
+  ping_slot.periodicity ping_slot.freq ping_slot.datarate   where class B listens
+  multicast repeat           a multicast group: ABP, of class B or C
 
 tags is a comma separated list. FIELD=@FILE reads the value from a file, so that a
 key need not stand on the command line. All of it works whether or not the daemon
