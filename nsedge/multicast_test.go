@@ -248,3 +248,37 @@ func TestAGroupMayBecomeADevice(t *testing.T) {
 		}
 	})
 }
+
+// EN 300 220: 1 % of an hour in the sub-band of 868.3 MHz, ping slots or not.
+func TestTheDutyCycleBindsPingSlotsToo(t *testing.T) {
+	underSky(t, "EU868", nil, func(b *bench, _ *atomic.Pointer[TimeQuality]) {
+		g := b.group(1, "B", func(d *Device) {
+			d.PingSlots = PingSlots{Periodicity: ptr(0), Freq: 868_300_000, DataRate: ptr(0)}
+		})
+		const frames = 20
+		refused := 0 // at once where the slot is near, else later
+		for range frames {
+			var r *Refusal
+			if err := b.edge.Answer(b.Context(), DownlinkResponse{PacketHash: g.claim().PacketHash, Payload: make([]byte, 51)}); errors.As(err, &r) && r.Code == CodeDownlinkDutyCycle {
+				refused++
+			}
+			time.Sleep(10 * time.Second)
+			if notice(b.take(), CodeDownlinkDutyCycle) != nil {
+				refused++
+			}
+		}
+		_, sent := b.split()
+		var onAir time.Duration
+		for _, d := range sent {
+			onAir += d.Mod.Airtime(len(d.Payload))
+		}
+		if len(sent)+refused != frames || onAir > 36*time.Second || onAir < 33*time.Second {
+			t.Errorf("%d frames, %v in less than an hour, %d refused", len(sent), onAir, refused)
+		}
+		time.Sleep(time.Hour)
+		b.air.clear()
+		g.tell("again")
+		time.Sleep(10 * time.Second)
+		g.onlyOther()
+	})
+}
