@@ -39,6 +39,7 @@ const (
 	CodeDownlinkReplaced    = "downlink_replaced"       // warning: a kept answer was dropped for a newer one
 	CodeDownlinkReceived    = "downlink_received"       // info: obtained from the AS
 	CodeDownlinkScheduled   = "downlink_scheduled"      // info
+	CodeDownlinkBusy        = "downlink_channel_busy"   // error: listen before talk
 	CodeDownlinkFailed      = "downlink_failed"         // error: the transmitter refused or failed
 	CodeDownlinkEmpty       = "downlink_empty"          // warning: an empty payload is sent
 	CodeDownlinkBlocked     = "downlink_blocked"        // warning, or a refusal

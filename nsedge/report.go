@@ -124,8 +124,11 @@ func (e *Edge) reportFailure(fl *flight, r *radio.Report, t Timing) {
 	}
 	m := e.meta(w.dev, w.s, w.hash, w.up.Gateway)
 	code := CodeDownlinkFailed
-	if w.kind == joinWindow {
+	switch {
+	case w.kind == joinWindow:
 		code = CodeJoinFailed
+	case errors.Is(r.Err, radio.ErrChannelBusy):
+		code = CodeDownlinkBusy
 	}
 	retry := ""
 	if e.retry(fl) {

@@ -84,7 +84,7 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	}
 	d := &daemon{cfg: cfg, parts: p, log: p.log, down: errors.New("it has not started yet")}
 	var err error
-	if d.region, err = region.Lookup(cfg.Region.Name); err != nil {
+	if d.region, err = cfg.Region.Lookup(); err != nil {
 		return nil, err
 	}
 	rc, err := radioConfig(p.hardware, d.region, p.conf)

@@ -110,7 +110,7 @@ func runDemo(ctx context.Context, std streams, cfg config.Config, o demoOptions)
 
 // tellDemo runs the daemon with devices and application server beside it.
 func tellDemo(ctx context.Context, cfg config.Config, p parts, tale *story, o demoOptions) error {
-	reg, err := region.Lookup(cfg.Region.Name)
+	reg, err := cfg.Region.Lookup()
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ const lockPatience = 2 * time.Second
 // openOffline serves the Management API out of the state folder. Nothing of
 // it runs: the edge and the server work for those who call them.
 func openOffline(cfg config.Config) (*api, error) {
-	reg, err := region.Lookup(cfg.Region.Name)
+	reg, err := cfg.Region.Lookup()
 	if err != nil {
 		return nil, err
 	}

@@ -87,9 +87,7 @@ func (c Config) check() Faults {
 	c.checkConcentrator(&k)
 	c.checkTime(&k)
 	c.checkListeners(&k)
-	if _, err := region.Lookup(c.Region.Name); err != nil {
-		k.fault("region.name", c.Region.Name, "%v", err)
-	}
+	c.checkRegion(&k)
 	if _, err := hexBytes(c.Network.NetID, 3); err != nil {
 		k.fault("network.net_id", c.Network.NetID, "6 hex digits are wanted, e.g. 000000")
 	}

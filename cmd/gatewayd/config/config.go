@@ -35,6 +35,15 @@ const (
 	LBTOff  = "off"
 )
 
+// Values of region.dwell_time.
+const (
+	DwellAuto     = "auto"
+	DwellNone     = "none"
+	DwellUplink   = "uplink"
+	DwellDownlink = "downlink"
+	DwellBoth     = "both"
+)
+
 // Values of network.class_b beside off.
 const (
 	ClassBAuto = "auto"
@@ -105,6 +114,7 @@ type DataAPI struct {
 type Region struct {
 	Name      string `toml:"name" comment:"EU868, US915-2 (sub-band 2), AU915-1, AS923-1, IN865, KR920, RU864, CN470, EU433 or the specification's long names."`
 	DutyCycle bool   `toml:"duty_cycle" comment:"Obey the region's duty cycle. false is for a test bench behind a cable."`
+	DwellTime string `toml:"dwell_time" comment:"Where a transmission may last 400 ms at most (AS923, AU915): auto (as devices assume after a reset), none, uplink, downlink or both. Devices are told what differs."`
 }
 
 // Network identifies the LoRaWAN network.
@@ -145,7 +155,7 @@ func Default() Config {
 	return Config{
 		Concentrator: Concentrator{Driver: DriverSX1302, Board: "semtech-corecell", LBT: LBTAuto},
 		DataAPI:      DataAPI{Listen: "127.0.0.1:8080", TLS: TLSAuto, HistorySize: 32, MaxRequests: 500, MaxConnections: 4096, MaxMessage: 64 << 10, MaxRate: 500},
-		Region:       Region{Name: "EU868", DutyCycle: true},
+		Region:       Region{Name: "EU868", DutyCycle: true, DwellTime: DwellAuto},
 		Network:      Network{NetID: "000000", ClassB: ClassBAuto},
 		State:        State{Dir: "/var/lib/gatewayd"},
 		Firmware:     Firmware{Dir: "/usr/lib/gatewayd/firmware"},

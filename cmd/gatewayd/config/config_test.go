@@ -84,6 +84,8 @@ func badValues() []badValue {
 		{"dataapi.origins", `"https://a.example/"`, []string{"nothing more"}},
 		{"region.name", `"EU869"`, []string{"EU869", "EU868"}},
 		{"region.name", `""`, []string{"EU868"}},
+		{"region.dwell_time", `"400ms"`, []string{"auto, none, uplink, downlink, both"}},
+		{"region.dwell_time", `"both"`, []string{"EU868 has none"}},
 		{"network.net_id", `"00"`, []string{"6 hex digits"}},
 		{"network.net_id", `"00000g"`, []string{"6 hex digits"}},
 		{"gateway.eui", `"0016c001"`, []string{"16 hex digits"}},
