@@ -1,0 +1,5 @@
+//go:build !race
+
+package nsedge
+
+const raceEnabled = false
