@@ -55,6 +55,13 @@ func (s *Server) serveData() http.HandlerFunc {
 	}
 }
 
+// A client that flooded may come again at once so many times, and then once in
+// a while.
+const (
+	floodsAtOnce = 3
+	floodPause   = 30 * time.Second
+)
+
 // admit checks the token, the origin, the parameters and that there is room,
 // in that order.
 func (s *Server) admit(r *http.Request, query parameters) (*subscriber, error) {
@@ -71,13 +78,17 @@ func (s *Server) admit(r *http.Request, query parameters) (*subscriber, error) {
 	if !cred.key.MayConnect() {
 		return nil, errNoData
 	}
+	who := cred.key.ID + " " + addressOf(r)
+	if wait := s.floods.spent(who); wait > 0 {
+		return nil, tooMany(wait, "floods of malformed messages from this application")
+	}
 	req, err := s.parseRequest(query)
 	if err != nil {
 		return nil, err
 	}
 	req.filter.within = cred.key.confine()
 	c := &subscriber{
-		server: s, keyID: cred.key.ID, local: cred.local, filter: req.filter, shape: req.shape, opened: time.Now(),
+		server: s, who: who, keyID: cred.key.ID, local: cred.local, filter: req.filter, shape: req.shape, opened: time.Now(),
 		queue: make(chan *frame, s.cfg.Queue), gone: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := s.register(c); err != nil {

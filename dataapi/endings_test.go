@@ -3,6 +3,7 @@ package dataapi
 import (
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -150,6 +151,38 @@ func TestAFloodIsCutOffWith1008(t *testing.T) {
 		if code != 1008 || !strings.Contains(why, "flood") {
 			t.Errorf("closed with %d %q", code, why)
 		}
+	})
+}
+
+func TestWhoFloodsAgainAndAgainHasToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Config{})
+		other := r.key(Key{Rights: []Right{RightData}})
+		flood := func() {
+			c := r.connect("")
+			go func() {
+				for range 100 {
+					if c.WriteMessage(websocket.TextMessage, []byte("x")) != nil {
+						return
+					}
+				}
+			}()
+			if code, _ := closeCode(c); code != 1008 {
+				t.Errorf("closed with %d", code)
+			}
+		}
+		for range floodsAtOnce {
+			flood()
+		}
+		path := "/api/v1.0/data?access_token="
+		if status, body := r.rest(http.MethodGet, path+r.token, ""); status != http.StatusTooManyRequests || body["code"] != codeRateLimited {
+			t.Errorf("%d %v", status, body)
+		}
+		if status, _ := r.rest(http.MethodGet, path+other, "", "Authorization", ""); status != http.StatusUpgradeRequired {
+			t.Errorf("another key gets %d", status)
+		}
+		time.Sleep(floodPause)
+		flood()
 	})
 }
 

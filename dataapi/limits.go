@@ -47,6 +47,19 @@ func (l *limits) allow(name string) (ok bool, wait time.Duration) {
 	return true, 0
 }
 
+// spent is how long a name has to wait before anything is allowed; nothing is
+// counted.
+func (l *limits) spent(name string) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	one := l.by[name]
+	if one == nil {
+		return 0
+	}
+	lacking := 1 - one.Tokens()
+	return max(0, time.Duration(lacking/float64(l.rate)*float64(time.Second)))
+}
+
 // clear forgets a name.
 func (l *limits) clear(name string) {
 	l.mu.Lock()

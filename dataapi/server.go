@@ -149,6 +149,7 @@ type Server struct {
 	byAddress *limits // sign-ins
 	byAccount *limits
 	requests  *limits       // of all kinds
+	floods    *limits       // cut off, by key and address
 	auditPace *rate.Limiter // lines of the log about refusals
 	trail     auditTrail
 	setup     setup
@@ -200,6 +201,7 @@ func New(cfg Config) (*Server, error) {
 		sessions:    sessions,
 		byAddress:   newLimits(addressPerMinute/60.0, triesPerAddress),
 		byAccount:   newLimits(accountsPerMinute/60.0, triesPerAccount),
+		floods:      newLimits(1/floodPause.Seconds(), floodsAtOnce),
 		requests:    newLimits(float64(cfg.MaxRequests), 4*cfg.MaxRequests),
 		auditPace:   limiter(20),
 		locator:     locator{position: cfg.Position},

@@ -43,12 +43,14 @@ type subscriber struct {
 	asked  asked
 	replay *replay // the writer's; nil where nothing is left to replay
 
-	queue chan *frame
-	gone  chan struct{} // closed by end
-	done  chan struct{} // closed when the writer is through
-	once  sync.Once
-	code  int // of the close frame, valid once gone is closed; 0 = none to send
-	why   string
+	queue   chan *frame
+	gone    chan struct{} // closed by end
+	done    chan struct{} // closed when the writer is through
+	once    sync.Once
+	who     string    // the key and the address, for what is counted by both
+	flooded sync.Once // and was counted
+	code    int       // of the close frame, valid once gone is closed; 0 = none to send
+	why     string
 
 	sent     atomic.Uint64
 	received uint64 // the reader's
@@ -150,6 +152,7 @@ func (c *subscriber) receive(kind int, r io.Reader, malformed *rate.Limiter) err
 	c.server.metrics.malformed.Inc()
 	c.tell(m.meta(), wrong)
 	if !malformed.Allow() {
+		c.flooded.Do(func() { c.server.floods.allow(c.who) })
 		c.end(closePolicy, fmt.Sprintf("flood: more than %d malformed messages a second", c.server.cfg.MaxMalformed))
 	}
 	return nil

@@ -7,7 +7,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -17,26 +16,33 @@ import (
 
 func main() {
 	if len(os.Args) != 2 {
-		log.Fatal("usage: go run ./docs/examples URL, as gatewayd demo prints it")
+		fmt.Fprintln(os.Stderr, "usage: go run ./docs/examples URL, as gatewayd demo prints it")
+		os.Exit(2)
 	}
+	if err := serve(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// serve answers until Ctrl-C.
+func serve(url string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	uplinks := map[string]client.Uplink{} // the last one of each device
 	c, err := client.New(client.Config{
-		URL: os.Args[1],
+		URL: url,
 		Log: slog.Default(),
 		Handle: func(ctx context.Context, c *client.Client, m *client.Message) {
 			if err := handle(ctx, c, m, uplinks); err != nil {
-				log.Print(err)
+				fmt.Fprintln(os.Stderr, err)
 			}
 		},
 	})
-	if err == nil {
-		err = c.Run(ctx)
-	}
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
+	return c.Run(ctx)
 }
 
 func handle(ctx context.Context, c *client.Client, m *client.Message, uplinks map[string]client.Uplink) error {
