@@ -1,6 +1,7 @@
 // Package nsedge is a LoRaWAN network server that runs on the gateway: it
 // decides what an uplink means and what goes out in which window, and it owns
-// all sessions. It serves classes A, B and C of LoRaWAN 1.0.0 to 1.0.4.
+// all sessions. It serves classes A, B and C of LoRaWAN 1.0.0 to
+// 1.0.4 and 1.1.
 //
 // Frames come from an [Air], events go to a func(Event) given at construction,
 // answers of application servers come in by [Edge.Answer], devices by
@@ -19,7 +20,10 @@
 //	            → settingsdoc.go the store → downlink.go compose
 //	fate        report.go: the downlink event with its timing, or RX2, or an error
 //	join        join.go → off the owner's goroutine: joinstate.go, the store →
-//	            joined → downlink.go; answer_join.go where the AS holds the key
+//	            joined → downlink.go; answer_join.go where the AS holds the key;
+//	            rejoin.go → the same, for rejoin-requests of 1.1
+//	keys        keys.go: what a session signs and encrypts with, 1.0 and 1.1;
+//	            durable.go: its downlink counters
 //	devices     devices.go, validate.go, document.go, registry.go
 //
 // # Who owns what
@@ -33,10 +37,10 @@
 //
 // A reception is one transmission of a device with all its copies. A window is
 // what may be sent after it: one downlink in one of two slots, RX1 or RX2; or, in
-// class C, one at any time, and in class B, one in the next ping slot. Orders are what the edge asks of a device by MAC
-// commands. A
-// flight is a downlink that the Air has taken and not yet reported.
+// class C, one at any time, and in class B, one in the next ping slot. Orders are
+// what the edge asks of a device by MAC commands. A flight is a downlink that the Air has taken and not yet reported.
 //
 // docs/nsedge.md tells the rules at length. Section numbers in comments are
-// those of the LoRaWAN Link Layer Specification 1.0.4 (TS001-1.0.4).
+// those of the LoRaWAN Link Layer Specification 1.0.4 (TS001-1.0.4), or of the
+// LoRaWAN 1.1 Specification where that is said.
 package nsedge

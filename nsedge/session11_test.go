@@ -314,3 +314,25 @@ func TestDevicesOf11AreRegisteredWithAllTheirKeys(t *testing.T) {
 }
 
 func asRefusal(err error, r **Refusal) bool { return errors.As(err, r) }
+
+func TestASessionOf11MovesToAnotherGateway(t *testing.T) {
+	scenario(t, func(b *bench) {
+		n := b.joinedNode11(1, nil)
+		n.rejoin(lorawan.RejoinRequestType1)
+		n.rekey()
+		n.rejoin(lorawan.RejoinRequestType2) // it waits for its first uplink
+		var moving Exported
+		b.must(b.edge.Export(b.Context(), func(x Exported) bool { moving = x; return true }))
+		b.must(b.edge.DeleteDevice(b.Context(), n.eui))
+		out, applied, err := b.edge.ChangeDevices(b.Context(), []Change{{DevEUI: n.eui, State: moving.State, Edit: func(d *Device, _ bool) error { *d = moving.Device.clone(); return nil }}}, BulkOptions{})
+		if err != nil || !applied {
+			t.Fatal(out, err)
+		}
+		n.rekey()
+		n.exchange()
+		n.v11.rj1 = 0
+		phy, _ := n.rejoinRequest(lorawan.RejoinRequestType1)
+		n.hear(phy)
+		wantNotice(t, b.take(), Error, CodeRejoinReplay)
+	})
+}

@@ -24,9 +24,12 @@ func newDevice(std streams) *cobra.Command {
 const deviceFields = `
 Fields, as in the Management API:
   app_eui app_key            JoinEUI and root key, 16 and 32 hex digits
+  lorawan_version            1.0.0 to 1.0.4, or 1.1
+  nwk_key                    the other root key of LoRaWAN 1.1
   activation                 OTAA or ABP
   encryption                 NS: keys are held here; APP: the application server has them
-  dev_addr nwkskey appskey   the session of an ABP device
+  dev_addr nwkskey appskey   the session of an ABP device; of LoRaWAN 1.1, nwkskey
+                             is FNwkSIntKey, beside snwksintkey and nwksenckey
   dev_class band tags org counters_size strict_counter block_uplink block_downlink
   adr.mode rx1.delay rx2.force geolocation.lat geolocation.lng
   ping_slot.periodicity ping_slot.freq ping_slot.datarate   where class B listens
