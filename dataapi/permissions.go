@@ -81,7 +81,7 @@ func coveredBy(resource string) Right {
 	switch resource {
 	case "filters":
 		return RightData
-	case "users", "connections", "system", "backup":
+	case "users", "connections", "system", "backup", "lab":
 		return RightKeys
 	case "radio":
 		return RightGateways

@@ -55,7 +55,7 @@ func (s *Server) table() []route {
 		{"/asyncapi.json", public, methods{http.MethodGet: document(apidoc.AsyncAPI)}},
 		{"/clients", "connections", methods{http.MethodGet: s.listClients}},
 		{"/clients/{id}", "connections", methods{http.MethodDelete: s.endClient}},
-	}, s.transferRoutes(), s.radioRoutes(), s.systemRoutes(), s.backupRoutes(), s.insightRoutes())
+	}, s.transferRoutes(), s.radioRoutes(), s.systemRoutes(), s.backupRoutes(), s.insightRoutes(), s.labRoutes())
 }
 
 // routes serves everything that there is.
@@ -70,6 +70,7 @@ func (s *Server) routes() http.Handler {
 	}
 	mux.Handle(root+"/data", s.serveData())
 	mux.Handle("/api/data", s.serveData())
+	mux.Handle(root+"/lab/radio", s.serveLabRadio())
 	mux.HandleFunc("/http2/cb/{id}", s.callback)
 	page := gui.Handler()
 	for _, path := range gui.Paths() {

@@ -59,7 +59,7 @@ func openUsers(d Documents) (*users, error) {
 // allPermissions are those of a user for whom none are named.
 func allPermissions() Permissions {
 	p := Permissions{}
-	for _, resource := range []string{"data", "devices", "keys", "users", "filters", "connections", "gateways", "radio", "system", "backup"} {
+	for _, resource := range []string{"data", "devices", "keys", "users", "filters", "connections", "gateways", "radio", "system", "backup", "lab"} {
 		p[resource] = map[string][]string{"*": {create, read, update, remove}}
 	}
 	return p

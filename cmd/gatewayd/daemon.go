@@ -101,10 +101,11 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	if d.conc, err = concentrator.New(p.hardware.Port, rc); err != nil {
 		return nil, err
 	}
+	bench := d.laboratory()
 	d.server, err = dataapi.New(dataapi.Config{
 		Network: cfg.Network.ID, Documents: p.store, Position: d.position, Ready: d.ready, Log: p.log,
 		Bands: bands(), BandNamed: bandNamed, Gateways: d.gateways, Origins: cfg.DataAPI.OriginList(),
-		Machine: newMachine(d), TLS: d.tlsInfo, Backups: backups{cfg, p.store, d.eui},
+		Lab: bench, Machine: newMachine(d), TLS: d.tlsInfo, Backups: backups{cfg, p.store, d.eui},
 		HistoryBytes: cfg.DataAPI.HistorySize << 20, HistoryFile: cfg.DataAPI.HistoryFile,
 		MaxRequests: cfg.DataAPI.MaxRequests, MaxConnections: cfg.DataAPI.MaxConnections, MaxMessage: cfg.DataAPI.MaxMessage, MaxRate: cfg.DataAPI.MaxRate,
 	})

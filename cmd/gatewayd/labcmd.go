@@ -24,6 +24,7 @@ type labOptions struct {
 	dut     string
 	region  string
 	junit   string
+	capture string
 	only    []string
 	seed    uint64
 	limit   time.Duration
@@ -75,6 +76,7 @@ seconds, always in the same way. Exit code 0: all passed; 1: some did not.`,
 	f.StringVar(&o.dut, "dut", "healthy", "device under test: the name of a virtual one (gatewayd lab words), or a JSON `FILE` with its keys")
 	f.StringVar(&o.region, "region", "EU868", "region, as region.name in the configuration")
 	f.StringVar(&o.junit, "junit", "", "write JUnit XML to `FILE`")
+	f.StringVar(&o.capture, "capture", "", "write what was on the air in each case to `FOLDER`/CASE.pcapng, for Wireshark")
 	f.StringSliceVar(&o.only, "case", nil, "run only the case `NAME` (may be repeated)")
 	f.Uint64Var(&o.seed, "seed", 1, "of all chance in the simulation")
 	f.DurationVar(&o.limit, "limit", 24*time.Hour, "end a case after this `TIME`")
@@ -167,7 +169,7 @@ func playScript(ctx context.Context, std streams, script *lab.Script, target lab
 		if len(o.only) > 0 && !slices.Contains(o.only, name) {
 			continue
 		}
-		w := labWorld{region: o.region, seed: o.seed, virtual: o.virtual, target: target, log: log, limit: o.limit}
+		w := labWorld{region: o.region, seed: o.seed, virtual: o.virtual, target: target, log: log, limit: o.limit, capture: o.capture}
 		res, err := w.play(ctx, script, name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

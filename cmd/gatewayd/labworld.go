@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"gatewayd/board"
@@ -27,6 +28,7 @@ type labWorld struct {
 	target  lab.Target
 	log     *slog.Logger
 	limit   time.Duration
+	capture string // folder; "" is none
 }
 
 // play runs a case of a script in a new world.
@@ -81,9 +83,16 @@ func (w labWorld) once(ctx context.Context, dir string, script *lab.Script, name
 	defer cancel()
 	done := make(chan struct{})
 	p.also = append(p.also, func(ctx context.Context, d *daemon) error {
-		b.Begin(d.edge, d.region, d.parts.hardware.Medium)
+		b.Begin(d.gateway, d.edge, d.region, d.parts.hardware.Medium)
+		stop, err := w.record(b, name, &open)
+		if err != nil {
+			return err
+		}
 		res = script.Run(ctx, b, name)
 		b.Close()
+		if err := stop(); err != nil {
+			return err
+		}
 		close(done)
 		cancel()
 		return nil
@@ -102,6 +111,22 @@ func (w labWorld) once(ctx context.Context, dir string, script *lab.Script, name
 	default:
 		return res, errors.New("the gateway ended before the case did")
 	}
+}
+
+// record captures the case, if that is wanted.
+func (w labWorld) record(b *lab.Bench, name string, open *closers) (stop func() error, err error) {
+	if w.capture == "" {
+		return func() error { return nil }, nil
+	}
+	if err := os.MkdirAll(w.capture, 0o755); err != nil {
+		return nil, fmt.Errorf("--capture: %w", err)
+	}
+	f, err := os.Create(filepath.Join(w.capture, name+".pcapng"))
+	if err != nil {
+		return nil, fmt.Errorf("--capture: %w", err)
+	}
+	open.add(f.Close)
+	return b.Record(f)
 }
 
 // parts are those of a gateway on a simulated radio, with its state in dir.

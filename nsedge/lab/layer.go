@@ -18,6 +18,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,12 +61,11 @@ type Config struct {
 // Layer is an nsedge.Air with faults. Make it with [New], run it with
 // [Layer.Run]. Its methods may be called from any goroutine.
 type Layer struct {
-	air       Air
-	log       *slog.Logger
-	observers []Observer
-	uplinks   chan radio.Uplink
-	reports   chan radio.Report
-	late      chan radio.Uplink // delayed uplinks whose time has come
+	air     Air
+	log     *slog.Logger
+	uplinks chan radio.Uplink
+	reports chan radio.Report
+	late    chan radio.Uplink // delayed uplinks whose time has come
 
 	mu      sync.Mutex
 	armed   []*armed
@@ -74,6 +74,8 @@ type Layer struct {
 	joins   []join // recent join-requests, to know whose accept a downlink is
 	book    map[radio.EUI64]Keys
 	sources map[chan radio.Uplink]struct{}
+
+	observers []Observer // replaced, never changed
 }
 
 // flight is a downlink that was taken, until its report.
@@ -94,7 +96,7 @@ func New(cfg Config) *Layer {
 		cfg.Log = slog.Default()
 	}
 	return &Layer{
-		air: cfg.Air, log: cfg.Log, observers: cfg.Observers,
+		air: cfg.Air, log: cfg.Log, observers: slices.Clone(cfg.Observers),
 		uplinks: make(chan radio.Uplink, uplinkQueue), reports: make(chan radio.Report, reportQueue), late: make(chan radio.Uplink),
 		flying: map[uint64]*flight{}, book: map[radio.EUI64]Keys{}, sources: map[chan radio.Uplink]struct{}{},
 	}
@@ -109,6 +111,24 @@ func (l *Layer) Reports() <-chan radio.Report { return l.reports }
 
 // Lead implements nsedge.Air.
 func (l *Layer) Lead(d radio.Downlink) time.Duration { return l.air.Lead(d) }
+
+// Observe lets an observer see everything from now on; stop ends it.
+func (l *Layer) Observe(o Observer) (stop func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.observers = append(slices.Clone(l.observers), o)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.observers = slices.DeleteFunc(slices.Clone(l.observers), func(x Observer) bool { return x == o })
+	}
+}
+
+func (l *Layer) watching() []Observer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.observers
+}
 
 // Run hands frames on until ctx ends.
 func (l *Layer) Run(ctx context.Context) error {
@@ -128,7 +148,7 @@ func (l *Layer) Run(ctx context.Context) error {
 
 // hear takes an uplink off the air.
 func (l *Layer) hear(ctx context.Context, u radio.Uplink) {
-	for _, o := range l.observers {
+	for _, o := range l.watching() {
 		o.Heard(u)
 	}
 	l.mu.Lock()
@@ -261,7 +281,7 @@ func (l *Layer) landed(r radio.Report) {
 		return
 	}
 	if f.ghost == nil {
-		for _, o := range l.observers {
+		for _, o := range l.watching() {
 			o.Sent(f.sent, r)
 		}
 	}

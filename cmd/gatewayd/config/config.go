@@ -67,6 +67,7 @@ type Config struct {
 	Gateway      Gateway      `toml:"gateway" comment:"This gateway."`
 	State        State        `toml:"state" comment:"What must survive a power cut."`
 	Firmware     Firmware     `toml:"firmware" comment:"The vendor's firmware for the concentrator's processors."`
+	Lab          Lab          `toml:"lab" comment:"The test bench for devices."`
 	Log          Log          `toml:"log" comment:"The daemon's own log, on standard error."`
 }
 
@@ -83,6 +84,11 @@ type Concentrator struct {
 
 	GPS         string `toml:"gps" comment:"Serial line of the satellite receiver, e.g. /dev/ttyAMA0, or off. Empty: the board's, off where spi is not a device of the board."`
 	LeapSeconds int    `toml:"leap_seconds" comment:"GPS time minus UTC. 0: what the receiver says, else 18 (since 2017)."`
+}
+
+// Lab is the bench; see docs/lab.md.
+type Lab struct {
+	Enabled bool `toml:"enabled" comment:"Let administrators plant faults, send raw frames and capture the air. For laboratories: it can break a network."`
 }
 
 // Air is the air protocol's listener.

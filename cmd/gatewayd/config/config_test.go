@@ -107,6 +107,7 @@ func badValues() []badValue {
 		{"state.dir", `"state"`, []string{"absolute path"}},
 		{"state.dir", `""`, []string{"absolute path"}},
 		{"firmware.dir", `"./fw"`, []string{"absolute path"}},
+		{"lab.enabled", `"yes"`, []string{"wrong type", "true or false"}},
 		{"log.level", `"verbose"`, []string{"debug, info, warn, error"}},
 		{"log.format", `"xml"`, []string{"text, json"}},
 	}

@@ -3,7 +3,10 @@ package lab
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatewayd/nsedge"
@@ -25,22 +28,49 @@ type Target struct {
 	Device  map[string]any // as the verb "device" takes it
 }
 
-// Bench is one laboratory: what happened so far, and the devices in it. A
-// script calls its verbs one after the other; events come from any goroutine.
+// Bench is one laboratory: what happened so far, and the devices in it. Verbs
+// may be called from any goroutine; those about one device, one after another.
 type Bench struct {
 	cfg    Config
-	edge   *nsedge.Edge
+	edge   atomic.Pointer[nsedge.Edge] // nil until the gateway has begun
 	layer  *lab.Layer
 	region *region.Region
 	medium *air.Medium // of virtual devices; nil on a real radio
 
+	gateway radio.EUI64
+
 	mu     sync.Mutex
 	events []event
+	gone   int                        // events before those, dropped; indexes count them
 	heard  map[heardKey]radio.Instant // ends of uplinks, to place raw frames by
 	more   chan struct{}              // closed and made anew with each event
 
 	devices map[radio.EUI64]*subject
 	last    radio.EUI64 // the device that verbs mean if they name none
+}
+
+// put adds a device, in place of one with the same name.
+func (b *Bench) put(s *subject) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.next = map[string]int{"": b.gone + len(b.events)}
+	b.devices[s.eui], b.last = s, s.eui
+}
+
+// from is where an expectation of a kind goes on in the events.
+func (b *Bench) from(s *subject, kind string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if at, ok := s.next[kind]; ok {
+		return at
+	}
+	return s.next[""]
+}
+
+func (b *Bench) goOn(s *subject, kind string, at int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.next[kind] = at
 }
 
 // event is what the network server told, and when.
@@ -54,7 +84,7 @@ type heardKey struct {
 	freq radio.Hertz
 }
 
-// mostEvents are kept; a case that makes more has lost its oldest.
+// mostEvents are kept; who waits for older ones finds them gone.
 const mostEvents = 100_000
 
 // New makes a bench. [Bench.Publish] must be told of all events, and the
@@ -68,17 +98,20 @@ func (b *Bench) Attach(layer *lab.Layer) { b.layer = layer }
 
 // Begin gives the bench the network, before the first verb. The medium is nil
 // on a real radio, where there are no virtual devices.
-func (b *Bench) Begin(edge *nsedge.Edge, reg *region.Region, medium *air.Medium) {
-	b.edge, b.region, b.medium = edge, reg, medium
+func (b *Bench) Begin(gateway radio.EUI64, edge *nsedge.Edge, reg *region.Region, medium *air.Medium) {
+	b.gateway, b.region, b.medium = gateway, reg, medium
+	b.edge.Store(edge)
 }
 
 // Publish takes an event of the network server. It never blocks.
 func (b *Bench) Publish(e nsedge.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.events) < mostEvents {
-		b.events = append(b.events, event{e, time.Now()})
+	if len(b.events) == mostEvents {
+		half := mostEvents / 2
+		b.events, b.gone = slices.Clone(b.events[half:]), b.gone+half
 	}
+	b.events = append(b.events, event{e, time.Now()})
 	close(b.more)
 	b.more = make(chan struct{})
 }
@@ -98,7 +131,10 @@ func (b *Bench) Sent(radio.Downlink, radio.Report) {}
 
 // Close switches the virtual devices off.
 func (b *Bench) Close() {
-	for _, s := range b.devices {
+	b.mu.Lock()
+	all := slices.Collect(maps.Values(b.devices))
+	b.mu.Unlock()
+	for _, s := range all {
 		s.off()
 	}
 }
@@ -126,9 +162,9 @@ func (b *Bench) await(ctx context.Context, next *int, within time.Duration, what
 	from := *next
 	for at := from; ; {
 		b.mu.Lock()
-		for ; at < len(b.events); at++ {
-			if fits(b.events[at].Event) {
-				e := b.events[at]
+		for at = max(at, b.gone); at < b.gone+len(b.events); at++ {
+			if fits(b.events[at-b.gone].Event) {
+				e := b.events[at-b.gone]
 				b.mu.Unlock()
 				*next = at + 1
 				return e, nil
@@ -152,7 +188,7 @@ const mostTold = 8
 func (b *Bench) story(from int) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	list := b.events[min(from, len(b.events)):]
+	list := b.events[min(max(from-b.gone, 0), len(b.events)):]
 	if len(list) > mostTold {
 		list = list[len(list)-mostTold:]
 	}

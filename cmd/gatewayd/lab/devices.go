@@ -77,34 +77,32 @@ func unhex(into []byte, text []byte, what string) error {
 	return nil
 }
 
-// testDevEUI is what a device is called that nobody named.
-func testDevEUI(n int) radio.EUI64 {
-	return radio.EUI64{0x02, 0x1A, 0xB0, 0xFF, 0xFE, 0, 0, byte(n + 1)}
+// freeDevEUI is for a device that nobody named.
+func (b *Bench) freeDevEUI() radio.EUI64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return radio.EUI64{0x02, 0x1A, 0xB0, 0xFF, 0xFE, 0, 0, byte(len(b.devices) + 1)}
 }
 
 // device makes a device known and, if it is a virtual one, switches it on.
 func device(ctx context.Context, b *Bench, a deviceArgs) (any, error) {
 	spec := nsedge.Device{Activation: nsedge.OTAA, Encryption: nsedge.KeysAtNS, Class: "A", Version: "1.0.4", Tags: append([]string{"lab"}, a.Tags...), ADR: nsedge.ADR{Mode: "off"}, Policy: nsedge.PolicyLab}
-	spec.DevEUI = testDevEUI(len(b.devices))
+	spec.DevEUI = b.freeDevEUI()
 	spec.AppEUI = radio.EUI64{0x02, 0x1A, 0xB0, 0xFF, 0xFE, 0xFF, 0xFF, 0xFF}
 	a.into(&spec)
 	a.settingArgs.into(&spec)
 	b.complete(&spec)
-	if old, ok := b.devices[spec.DevEUI]; ok {
+	if old, err := b.named(&spec.DevEUI); err == nil {
 		old.off()
 	}
-	if err := b.edge.DeleteDevice(ctx, spec.DevEUI); err != nil && !errors.Is(err, nsedge.ErrUnknownDevice) {
+	if err := b.edge.Load().DeleteDevice(ctx, spec.DevEUI); err != nil && !errors.Is(err, nsedge.ErrUnknownDevice) {
 		return nil, err
 	}
-	if err := b.edge.CreateDevice(ctx, spec); err != nil {
+	if err := b.edge.Load().CreateDevice(ctx, spec); err != nil {
 		return nil, err
 	}
-	s := &subject{eui: spec.DevEUI, spec: spec, next: map[string]int{}, class: spec.Class}
-	b.mu.Lock()
-	start := len(b.events)
-	b.mu.Unlock()
-	s.next[""] = start
-	b.devices[s.eui], b.last = s, s.eui
+	s := &subject{eui: spec.DevEUI, spec: spec}
+	b.put(s)
 	if err := b.know(ctx, s); err != nil {
 		return nil, err
 	}
@@ -219,13 +217,13 @@ func settings(ctx context.Context, b *Bench, a settingArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = b.edge.UpdateDevice(ctx, s.eui, func(d *nsedge.Device) error { a.into(d); return nil })
+	_, err = b.edge.Load().UpdateDevice(ctx, s.eui, func(d *nsedge.Device) error { a.into(d); return nil })
 	return nil, err
 }
 
 // know tells the layer which keys a device has now.
 func (b *Bench) know(ctx context.Context, s *subject) error {
-	d, err := b.edge.Device(ctx, s.eui)
+	d, err := b.edge.Load().Device(ctx, s.eui)
 	if err != nil {
 		return err
 	}

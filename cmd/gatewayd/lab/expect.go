@@ -42,7 +42,7 @@ func expectJoin(ctx context.Context, b *Bench, a joinArgs) (any, error) {
 	if err := b.know(ctx, s); err != nil {
 		return nil, err
 	}
-	d, err := b.edge.Device(ctx, s.eui)
+	d, err := b.edge.Load().Device(ctx, s.eui)
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +55,9 @@ func expectJoin(ctx context.Context, b *Bench, a joinArgs) (any, error) {
 
 // await looks on where the last expectation of that kind ended.
 func (s *subject) await(ctx context.Context, b *Bench, kind string, within time.Duration, what string, fits func(nsedge.Event) bool) (event, error) {
-	next, ok := s.next[kind]
-	if !ok {
-		next = s.next[""]
-	}
+	next := b.from(s, kind)
 	e, err := b.await(ctx, &next, within, what, func(e nsedge.Event) bool { return e.About().Device == s.eui && fits(e) })
-	s.next[kind] = next
+	b.goOn(s, kind, next)
 	return e, err
 }
 
@@ -240,7 +237,7 @@ func expectSilence(ctx context.Context, b *Bench, a silenceArgs) (any, error) {
 		return nil, err
 	}
 	b.mu.Lock()
-	next := len(b.events)
+	next := b.gone + len(b.events)
 	b.mu.Unlock()
 	e, err := b.await(ctx, &next, a.Seconds.Duration(time.Minute), "", func(e nsedge.Event) bool {
 		switch e.(type) {

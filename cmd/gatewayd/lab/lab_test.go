@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatewayd/nsedge"
+	"gatewayd/radio"
 )
 
 func TestABubbleNeedsNoTestRunner(t *testing.T) {
@@ -25,6 +28,13 @@ func TestABubbleNeedsNoTestRunner(t *testing.T) {
 	}
 }
 
+// begun is a bench whose network nobody may ask.
+func begun() *Bench {
+	b := New(Config{})
+	b.Begin(radio.EUI64{}, new(nsedge.Edge), nil, nil)
+	return b
+}
+
 // play runs the one case of a script on a bench without a network.
 func play(t *testing.T, text string) CaseResult {
 	t.Helper()
@@ -32,7 +42,7 @@ func play(t *testing.T, text string) CaseResult {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Run(t.Context(), New(Config{}), s.Cases[0])
+	return s.Run(t.Context(), begun(), s.Cases[0])
 }
 
 func TestACaseEndsAsWhatItIs(t *testing.T) {
@@ -81,7 +91,7 @@ func TestACaseThatIsCancelledEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("enough"))
-	if got := s.Run(ctx, New(Config{}), "test_a"); got.Outcome != Broken {
+	if got := s.Run(ctx, begun(), "test_a"); got.Outcome != Broken {
 		t.Errorf("%+v", got)
 	}
 }
@@ -140,6 +150,6 @@ func FuzzScriptsNeverBreakTheBench(f *testing.F) {
 		if err != nil || len(text) > 200 || strings.Contains(text, "wait") || strings.Contains(text, "silence") {
 			return
 		}
-		s.Run(t.Context(), New(Config{}), s.Cases[0])
+		s.Run(t.Context(), begun(), s.Cases[0])
 	})
 }

@@ -33,25 +33,22 @@ func answer(ctx context.Context, b *Bench, a answerArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, ok := s.next["request"]
-	if !ok {
-		next = s.next[""]
-	}
+	next := b.from(s, "request")
 	var open *nsedge.DownlinkRequest
 	b.mu.Lock()
-	for ; next < len(b.events); next++ {
-		if r, ok := b.events[next].Event.(*nsedge.DownlinkRequest); ok && r.Device == s.eui {
+	for next = max(next, b.gone); next < b.gone+len(b.events); next++ {
+		if r, ok := b.events[next-b.gone].Event.(*nsedge.DownlinkRequest); ok && r.Device == s.eui {
 			open = r
 		}
 	}
-	s.next["downlink"] = next
 	b.mu.Unlock()
-	s.next["request"] = next
+	b.goOn(s, "downlink", next)
+	b.goOn(s, "request", next)
 	if open == nil || time.Now().After(open.Deadline) {
 		return nil, fmt.Errorf("%w: no window of %v is open; call expect_uplink(...) first, and answer at once", ErrCall, s.eui)
 	}
 	r := nsedge.DownlinkResponse{PacketHash: open.PacketHash, Device: s.eui, Payload: payload, HasPayload: true, Port: a.Port, Confirmed: a.Confirmed, Pending: a.Pending, QueueIfLate: true}
-	if err := b.edge.Answer(ctx, r); err != nil {
+	if err := b.edge.Load().Answer(ctx, r); err != nil {
 		return nil, err
 	}
 	if a.Wait != nil && !*a.Wait {
@@ -83,7 +80,7 @@ func status(ctx context.Context, b *Bench, a joinArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.edge.Answer(ctx, nsedge.StatusRequest{Device: s.eui}); err != nil {
+	if err := b.edge.Load().Answer(ctx, nsedge.StatusRequest{Device: s.eui}); err != nil {
 		return nil, err
 	}
 	e, err := s.await(ctx, b, "status", a.Within.Duration(uplinkWait), "DevStatusAns of "+s.eui.String(), func(e nsedge.Event) bool {
@@ -236,15 +233,20 @@ func listenRaw(ctx context.Context, b *Bench, a listenArgs) (any, error) {
 			if a.Freq != nil && u.Freq != radio.Hertz(*a.Freq*1e6+0.5) || a.CRC != "" && a.CRC != crcWord(u.CRC) {
 				continue
 			}
-			return Result{
-				"hex": hex.EncodeToString(u.Payload), "at": int64(u.At), "freq": u.Freq.MHz(), "modulation": u.Mod.String(), "crc": crcWord(u.CRC),
-				"rssi": float64(u.RSSI), "snr": float64(u.SNR), "offset": int64(u.FreqOffset), "size": int64(len(u.Payload)),
-			}, nil
+			return heard(u), nil
 		case <-over.C:
 			return nil, fmt.Errorf("%w within %v", errNothingHeard, within)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// heard is any frame, as scripts and programs see it.
+func heard(u radio.Uplink) Result {
+	return Result{
+		"hex": hex.EncodeToString(u.Payload), "at": int64(u.At), "freq": u.Freq.MHz(), "modulation": u.Mod.String(), "crc": crcWord(u.CRC),
+		"rssi": float64(u.RSSI), "snr": float64(u.SNR), "offset": int64(u.FreqOffset), "size": int64(len(u.Payload)),
 	}
 }
 

@@ -69,6 +69,9 @@ func (b *Bench) Call(ctx context.Context, name string, args map[string]any) (any
 	if !ok {
 		return nil, fmt.Errorf("%w: there is no %q; there are %s", ErrCall, name, strings.Join(slices.Sorted(maps.Keys(vocabulary())), ", "))
 	}
+	if b.edge.Load() == nil {
+		return nil, fmt.Errorf("%w: the gateway has not started yet; try again", ErrCall)
+	}
 	out, err := v.run(ctx, b, args)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -114,6 +117,8 @@ func (s Seconds) Duration(or time.Duration) time.Duration {
 
 // named finds the device of a call: the one that is named, or the last one.
 func (b *Bench) named(eui *radio.EUI64) (*subject, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	which := b.last
 	if eui != nil {
 		which = *eui

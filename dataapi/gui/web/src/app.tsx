@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, get, onSignedOut, words } from "./api";
 import * as live from "./live";
+import { LabBanner } from "./parts/banner";
 import { useRoute } from "./parts/hooks";
 import { Access } from "./pages/access";
 import { Devices } from "./pages/devices";
@@ -63,6 +64,7 @@ export function App() {
       <a class="skip" href="#content">
         Skip to the content
       </a>
+      <LabBanner />
       <div class="shell">
         <nav class="main" aria-label="Pages">
           <div class="brand">
