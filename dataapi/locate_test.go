@@ -64,15 +64,19 @@ func TestADeviceIsLocatedNearTheGatewaysThatHearIt(t *testing.T) {
 
 func TestTheLocatorIsBounded(t *testing.T) {
 	l := locator{position: func(radio.EUI64) (Position, bool) { return Position{}, true }}
-	for i := range mostLocated + 10 {
-		ev := realEvent()
-		ev.Device = radio.EUI64{byte(i), byte(i >> 8)}
-		for g := range mostHearing + 5 {
-			ev.Gateway = radio.EUI64{byte(g)}
-			l.locate(ev)
-		}
+	ev := realEvent()
+	for g := range mostHearing + 5 {
+		ev.Gateway = radio.EUI64{byte(g)}
+		l.locate(ev)
 	}
-	if len(l.heard) != mostLocated || len(l.heard[radio.EUI64{5, 16}]) > mostHearing {
-		t.Errorf("%d devices are remembered", len(l.heard))
+	if n := len(l.heard[ev.Device]); n != mostHearing {
+		t.Errorf("%d gateways of a device are remembered", n)
+	}
+	for i := range mostLocated + 10 {
+		ev.Device = radio.EUI64{byte(i), byte(i >> 8)}
+		l.locate(ev)
+	}
+	if n := len(l.heard); n != mostLocated {
+		t.Errorf("%d devices are remembered", n)
 	}
 }
