@@ -336,3 +336,28 @@ func TestASessionOf11MovesToAnotherGateway(t *testing.T) {
 		wantNotice(t, b.take(), Error, CodeRejoinReplay)
 	})
 }
+
+// A repetition acknowledges what the frame did at first, whatever was answered
+// to it since and got lost.
+func TestARepeatedACKOf11IsUnderstood(t *testing.T) {
+	scenario(t, func(b *bench) {
+		n := b.abpNode11(1, nil)
+		confirm := func() {
+			b.answer(DownlinkResponse{PacketHash: lastRequest(b).PacketHash, Payload: []byte("sure?"), Confirmed: true})
+			time.Sleep(4 * time.Second)
+		}
+		n.send(frame{payload: []byte("x")})
+		confirm()
+		n.onlyDownlink()
+		phy := n.encode(frame{payload: []byte("x"), confirmed: true, ack: true})
+		for i := range 5 {
+			n.hear(phy)
+			evs := b.take()
+			if m := notice(evs, CodeUplinkRepeated); (m != nil) != (i > 0) {
+				t.Fatalf("transmission %d:%s", i+1, describe(evs))
+			}
+			b.answer(DownlinkResponse{PacketHash: one[*DownlinkRequest](t, evs).PacketHash, Payload: []byte("sure?"), Confirmed: true})
+			time.Sleep(4 * time.Second) // all of them are lost
+		}
+	})
+}
