@@ -342,12 +342,10 @@ func TestASessionOf11MovesToAnotherGateway(t *testing.T) {
 func TestARepeatedACKOf11IsUnderstood(t *testing.T) {
 	scenario(t, func(b *bench) {
 		n := b.abpNode11(1, nil)
-		confirm := func() {
-			b.answer(DownlinkResponse{PacketHash: lastRequest(b).PacketHash, Payload: []byte("sure?"), Confirmed: true})
-			time.Sleep(4 * time.Second)
-		}
+		n.exchange() // so that no counter is 0
 		n.send(frame{payload: []byte("x")})
-		confirm()
+		b.answer(DownlinkResponse{PacketHash: lastRequest(b).PacketHash, Payload: []byte("sure?"), Confirmed: true})
+		time.Sleep(4 * time.Second)
 		n.onlyDownlink()
 		phy := n.encode(frame{payload: []byte("x"), confirmed: true, ack: true})
 		for i := range 5 {
