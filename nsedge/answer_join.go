@@ -3,7 +3,6 @@ package nsedge
 import (
 	"context"
 	"crypto/aes"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"time"
@@ -107,7 +106,7 @@ func (e *Edge) newAddr() (DevAddr, error) {
 	const tries = 32 // the MIC decides among devices with the same address
 	var a lorawan.DevAddr
 	for range tries {
-		if _, err := io.ReadFull(rand.Reader, a[:]); err != nil {
+		if _, err := io.ReadFull(e.cfg.Random, a[:]); err != nil {
 			return DevAddr{}, fmt.Errorf("no address can be drawn: %w", err)
 		}
 		a.SetAddrPrefix(lorawan.NetID(e.cfg.NetID))

@@ -22,6 +22,7 @@ type Config struct {
 	Gateway radio.EUI64 // the gateway behind the Air
 	Store   Store
 	Log     *slog.Logger // nil discards
+	Random  io.Reader    // of addresses and packet hashes; nil is crypto/rand. For runs that can be repeated.
 
 	// GPS is the time since the GPS epoch of a moment on the host clock; false
 	// while the clock is not trusted. nil: never. [HostGPS] trusts it always.
@@ -116,6 +117,9 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 	if cfg.ADR == nil {
 		cfg.ADR = ReferenceADR
 	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Reader
+	}
 	plain, err := region.Lookup(cfg.Region.Short())
 	if err != nil {
 		return nil, fmt.Errorf("nsedge: %w", err)
@@ -131,7 +135,7 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	if _, err := io.ReadFull(rand.Reader, e.salt[:]); err != nil {
+	if _, err := io.ReadFull(cfg.Random, e.salt[:]); err != nil {
 		return nil, fmt.Errorf("nsedge: %w", err)
 	}
 	if err := e.load(); err != nil {

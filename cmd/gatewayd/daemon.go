@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -42,10 +43,11 @@ type parts struct {
 
 	supervisor *supervisor // nil: nobody
 
-	tell func(nsedge.Event)                           // told of each event, beside the Data API; nil: nobody
-	lab  func(nsedge.Air) *lab.Layer                  // puts a laboratory's layer between network server and radio; nil: none
-	also []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
-	log  *slog.Logger
+	tell   func(nsedge.Event)                           // told of each event, beside the Data API; nil: nobody
+	random io.Reader                                    // of the network server; nil: crypto/rand
+	lab    func(nsedge.Air) *lab.Layer                  // puts a laboratory's layer between network server and radio; nil: none
+	also   []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
+	log    *slog.Logger
 
 	ring *logRing          // what log remembers; nil: newDaemon makes one
 	file string            // of the configuration, "" for none
@@ -218,7 +220,7 @@ func (d *daemon) runEdge(ctx context.Context) error {
 		group.Go(func() error { defer d.holdOnPanic(); return layer.Run(ctx) })
 	}
 	edge, err := nsedge.New(nsedge.Config{
-		Region: d.region, NetID: d.cfg.NetID(), Gateway: eui, Store: d.parts.store, Log: d.log, GPS: d.gps,
+		Region: d.region, NetID: d.cfg.NetID(), Random: d.parts.random, Gateway: eui, Store: d.parts.store, Log: d.log, GPS: d.gps,
 		Clock: gpsClock{d.conc}, ClassB: nsedge.ClassBMode(d.cfg.Network.ClassB), BeaconFreq: radio.Hertz(d.cfg.Network.BeaconFreq), Position: d.beaconPosition,
 		AntennaGain:     d.antennaGain(),
 		IgnoreDutyCycle: !d.cfg.Region.DutyCycle,

@@ -108,3 +108,23 @@ func TestACaptureOfEachCase(t *testing.T) {
 		t.Errorf("%d packets in %d bytes", n, len(text))
 	}
 }
+
+func TestTheSameSeedMakesTheSameCaptureToTheBit(t *testing.T) {
+	var captures [3][]byte
+	for i, seed := range []string{"5", "5", "6"} {
+		dir := t.TempDir()
+		if out, err := labRun(t, "--seed", seed, "--capture", dir, "lab/examples/join.star"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		var err error
+		if captures[i], err = os.ReadFile(filepath.Join(dir, "test_a_device_joins_and_is_answered.pcapng")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(captures[0], captures[1]) {
+		t.Error("two runs with one seed made different captures")
+	}
+	if bytes.Equal(captures[0], captures[2]) {
+		t.Error("another seed made the same capture")
+	}
+}

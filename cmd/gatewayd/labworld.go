@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -132,6 +134,9 @@ func (w labWorld) record(b *lab.Bench, name string, open *closers) (stop func() 
 // parts are those of a gateway on a simulated radio, with its state in dir.
 func (w labWorld) parts(dir string, open *closers) (p parts, err error) {
 	p = parts{log: w.log, firmware: concentrator.EmulatedFirmware()}
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], w.seed)
+	p.random = rand.NewChaCha8(seed) // nothing here is a secret
 	if p.store, err = store.Open(dir, store.Options{Log: w.log}); err != nil {
 		return p, err
 	}

@@ -44,6 +44,11 @@ func answer(ctx context.Context, b *Bench, a answerArgs) (any, error) {
 	b.mu.Unlock()
 	b.goOn(s, "downlink", next)
 	b.goOn(s, "request", next)
+	if open == nil { // the request follows its uplink
+		if e, err := s.await(ctx, b, "request", requestWait, "window", isRequest); err == nil {
+			open, _ = e.Event.(*nsedge.DownlinkRequest)
+		}
+	}
 	if open == nil || time.Now().After(open.Deadline) {
 		return nil, fmt.Errorf("%w: no window of %v is open; call expect_uplink(...) first, and answer at once", ErrCall, s.eui)
 	}
@@ -55,6 +60,14 @@ func answer(ctx context.Context, b *Bench, a answerArgs) (any, error) {
 		return nil, nil
 	}
 	return expectDownlink(ctx, b, downlinkArgs{Device: &s.eui, Within: Seconds(time.Until(open.Deadline).Seconds() + 10)})
+}
+
+// requestWait is more than lies between an uplink and its downlink_request.
+const requestWait = time.Second
+
+func isRequest(e nsedge.Event) bool {
+	_, ok := e.(*nsedge.DownlinkRequest)
+	return ok
 }
 
 func bytesOf(text, digits *string) ([]byte, error) {
