@@ -1,6 +1,6 @@
 # The bodies of the targets are in scripts/; each says what it needs.
 
-.PHONY: build build-all gui run deb test test-deb check bench cover fuzz clean
+.PHONY: build build-all gui run deb image test test-deb check bench cover fuzz clean
 
 build: gui # bin/gatewayd, static
 	@scripts/build
@@ -10,6 +10,9 @@ build-all: gui # dist/gatewayd-linux-{amd64,arm64,armv7}
 
 deb: gui # dist/gatewayd_*_{amd64,arm64,armhf}.deb
 	@scripts/deb/build
+
+image: gui # dist/gatewayd-*.img.xz, a card for a Raspberry Pi
+	@scripts/image/build
 
 gui: # the page that the daemon serves at /, for embedding
 	@scripts/gui

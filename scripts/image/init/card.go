@@ -1,0 +1,306 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/pelletier/go-toml/v2"
+	"golang.org/x/sys/unix"
+)
+
+// Where things are while the machine runs.
+const (
+	cardDir     = "/mnt"                       // the boot partition, while it is read
+	confDir     = "/perm/gatewayd"             // the daemon's configuration; the daemon may write it
+	confFile    = confDir + "/gatewayd.toml"   //
+	confSum     = "/perm/gatewayd.toml.sha256" // of the card's file that was last taken over
+	stateDir    = "/perm/var/lib/gatewayd"     //
+	firmwareDir = "/perm/firmware"             // /usr/lib/gatewayd/firmware points here
+	gatewayd    = "/user/gatewayd"             //
+	user        = 900                          // the daemon's user and group
+)
+
+// What a person may put on the boot partition, which every computer can read.
+const (
+	cardConf     = "gatewayd.toml"
+	cardSystem   = "system.toml"
+	cardFirmware = "firmware"
+	cardReset    = "factory-reset" // also factory-reset.txt
+	cardErrors   = "ERROR.TXT"
+)
+
+// System is the card's system.toml.
+type System struct {
+	Hostname string  `toml:"hostname"`
+	Network  Network `toml:"network"`
+}
+
+// Network is how Ethernet gets its address: by DHCP, or one that is fixed.
+type Network struct {
+	Address string   `toml:"address"` // with prefix length; empty: DHCP
+	Router  string   `toml:"router"`
+	DNS     string   `toml:"dns"`
+	NTP     []string `toml:"ntp"`
+}
+
+func defaultSystem() System { return System{Hostname: "gateway"} }
+
+var hostname = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
+
+// parseSystem reads system.toml. The error names the line or key that is
+// wrong, and what is allowed; the defaults then hold.
+func parseSystem(text []byte) (System, error) {
+	s := defaultSystem()
+	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		var unknown *toml.StrictMissingError
+		if errors.As(err, &unknown) {
+			return defaultSystem(), errors.New("a key is not known:\n" + unknown.String())
+		}
+		var where *toml.DecodeError
+		if errors.As(err, &where) {
+			err = errors.New("a line is not understood:\n" + where.String())
+		}
+		return defaultSystem(), err
+	}
+	if err := s.check(); err != nil {
+		return defaultSystem(), err
+	}
+	return s, nil
+}
+
+func (s System) check() error {
+	if !hostname.MatchString(s.Hostname) {
+		return fmt.Errorf("hostname = %q: up to 63 letters, digits and hyphens are allowed", s.Hostname)
+	}
+	n := s.Network
+	if n.Address == "" {
+		if n.Router != "" || n.DNS != "" {
+			return errors.New("network.router and network.dns need network.address; without it, DHCP tells all three")
+		}
+		return nil
+	}
+	if p, err := netip.ParsePrefix(n.Address); err != nil || !p.Addr().Is4() {
+		return fmt.Errorf("network.address = %q: an IPv4 address with its prefix length is wanted, such as 192.168.1.5/24", n.Address)
+	}
+	for key, v := range map[string]string{"router": n.Router, "dns": n.DNS} {
+		if a, err := netip.ParseAddr(v); v != "" && (err != nil || !a.Is4()) {
+			return fmt.Errorf("network.%s = %q: an IPv4 address is wanted, such as 192.168.1.1", key, v)
+		}
+	}
+	return nil
+}
+
+// static is what gokrazy's DHCP client takes in place of a lease.
+func (n Network) static() string {
+	p := netip.MustParsePrefix(n.Address) // checked
+	lease := map[string]any{"IP": p.Addr(), "Netmask": net.CIDRMask(p.Bits(), 32)}
+	if n.Router != "" {
+		lease["Router"] = n.Router
+	}
+	if n.DNS != "" {
+		lease["DNS"] = []string{n.DNS}
+	}
+	text, err := json.Marshal(lease)
+	if err != nil {
+		panic(err) // addresses
+	}
+	return string(text)
+}
+
+// card is what was found on the boot partition.
+type card struct{ System System }
+
+// readCard takes over what a person put on the boot partition. Whatever is
+// wrong with it goes to ERROR.TXT there, and what was before stays.
+func readCard(d disk, log *slog.Logger) card {
+	c := card{System: defaultSystem()}
+	var faults []string
+	fault := func(what string, err error) {
+		if err != nil {
+			log.Error("the card's files", "file", what, "err", err)
+			faults = append(faults, what+": "+err.Error())
+		}
+	}
+	reset := ""
+	err := withCard(d, false, func(dir string) error {
+		if text, err := os.ReadFile(filepath.Join(dir, cardSystem)); err == nil {
+			c.System, err = parseSystem(text)
+			fault(cardSystem, err)
+		}
+		for _, name := range []string{cardReset, cardReset + ".txt"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				reset = name
+			}
+		}
+		if reset != "" {
+			log.Warn("reset to factory: devices, keys, users and configuration are removed")
+			fault(reset, forget())
+		}
+		fault("/perm", makeFolders())
+		fault(cardConf, takeConf(filepath.Join(dir, cardConf)))
+		fault(cardFirmware, takeFirmware(filepath.Join(dir, cardFirmware)))
+		return nil
+	})
+	fault("boot partition", err)
+	fault("boot partition", withCard(d, true, func(dir string) error { return answer(dir, reset, faults) }))
+	return c
+}
+
+// answer tells on the card what was wrong with it. Nothing is written if
+// nothing changes.
+func answer(dir, reset string, faults []string) error {
+	if reset != "" {
+		if err := os.Remove(filepath.Join(dir, reset)); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(dir, cardErrors)
+	text := strings.ReplaceAll(strings.Join(append(faults, ""), "\n"), "\n", "\r\n")
+	old, err := os.ReadFile(file)
+	switch {
+	case len(faults) == 0 && errors.Is(err, fs.ErrNotExist), err == nil && string(old) == text:
+		return nil
+	case len(faults) == 0:
+		return os.Remove(file)
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}
+
+// withCard mounts the boot partition for as long as f takes.
+func withCard(d disk, write bool, f func(dir string) error) (err error) {
+	flags := uintptr(unix.MS_NOATIME | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
+	if !write {
+		flags |= unix.MS_RDONLY
+	}
+	if err := unix.Mount(d.partition(bootPart), cardDir, "vfat", flags, "umask=022"); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	defer func() { err = errors.Join(err, unix.Unmount(cardDir, 0)) }()
+	return f(cardDir)
+}
+
+// forget removes all that was ever set or learnt.
+func forget() error {
+	return errors.Join(os.RemoveAll(confDir), os.RemoveAll(confSum), os.RemoveAll(stateDir))
+}
+
+func makeFolders() error {
+	for _, dir := range []string{confDir, stateDir, firmwareDir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{confDir, stateDir} {
+		if err := errors.Join(os.Chmod(dir, 0o750), os.Chown(dir, user, user)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeConf takes the card's configuration over if it is another one than last
+// time and the daemon finds no fault with it. With none at all, the image's
+// own holds.
+func takeConf(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	sum := fmt.Sprintf("%x\n", sha256.Sum256(text))
+	last, _ := os.ReadFile(confSum)
+	_, none := os.Stat(confFile)
+	var fault error
+	if err != nil || string(last) == sum {
+		if none == nil {
+			return nil
+		}
+	} else if fault = checkConf(text); fault == nil {
+		return errors.Join(replace(confFile, text, user), replace(confSum, []byte(sum), 0))
+	}
+	if none == nil {
+		return fault
+	}
+	if text, err = os.ReadFile("/etc/gatewayd.toml"); err != nil {
+		return errors.Join(fault, err)
+	}
+	return errors.Join(fault, replace(confFile, text, user))
+}
+
+// checkConf has the daemon judge a configuration.
+func checkConf(text []byte) error {
+	const file = confDir + "/card.toml"
+	if err := replace(file, text, user); err != nil {
+		return err
+	}
+	defer os.Remove(file)
+	cmd := exec.Command(gatewayd, "config", "check", "-c", file)
+	cmd.SysProcAttr = asUser()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("it is not taken over:\n%s", bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+func asUser() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}, Setpgid: true}
+}
+
+// takeFirmware copies the concentrator's firmware from the card.
+func takeFirmware(dir string) error {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, f := range files {
+		if !f.Type().IsRegular() {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(firmwareDir, f.Name())
+		if old, err := os.ReadFile(to); err == nil && bytes.Equal(old, text) {
+			continue
+		}
+		if err := replace(to, text, 0); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// replace writes a file so that a power cut leaves the old one or the new.
+func replace(file string, text []byte, owner int) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Chown(owner, owner), f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
