@@ -26,7 +26,7 @@
 // (where devices are). Who
 // may do what: credentials.go, local.go, keys.go, permissions.go, users.go, password.go, sessions.go, signin.go,
 // limits.go, guard.go. The Management API: rest.go (how resources are served),
-// page.go, devices.go and device_*.go, filters.go, connections.go and links.go,
+// routes.go (the table), jobs.go, machine.go, setup.go, scope.go, audit.go, page.go, devices.go and device_*.go, filters.go, connections.go and links.go,
 // bands.go, *_rest.go, errors.go, metrics.go, health.go.
 //
 // Package schema holds a JSON Schema for each message; the tests hold every

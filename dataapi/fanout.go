@@ -46,6 +46,7 @@ func (s *Server) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			close(s.ending)
 			s.deliverRest()
 			s.links.stopAll()
 			s.shutdown(ctx)

@@ -110,6 +110,9 @@ func fuzzedAPI(f testing.TB) (http.Handler, []string) {
 	}
 	var calls []string
 	for _, r := range s.table() {
+		if r.path == "/radio/frames" {
+			continue // its answer lasts
+		}
 		for _, method := range sortedKeys(r.methods) {
 			if method == http.MethodDelete {
 				continue // it takes no body, and what it takes is needed

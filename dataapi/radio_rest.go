@@ -26,6 +26,7 @@ func (s *Server) radioRoutes() []route {
 		{"/radio", "radio", methods{http.MethodGet: s.machine(func(_ *call, m Machine) (reply, error) {
 			return reply{http.StatusOK, map[string]Radio{"radio": m.Radio()}}, nil
 		})}},
+		{"/radio/frames", "radio", methods{http.MethodGet: s.watchFrames}},
 		{"/radio/scan", "radio", methods{http.MethodPost: s.machine(s.startScan)}},
 		{"/jobs", "radio", methods{http.MethodGet: s.listJobs}},
 		{"/jobs/{id}", "radio", methods{http.MethodGet: s.getJob, http.MethodDelete: s.cancelJob}},

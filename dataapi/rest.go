@@ -85,6 +85,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, name string, han
 	switch body := rep.body.(type) {
 	case nil:
 		w.WriteHeader(rep.status)
+	case events:
+		body.serve(w, rep.status)
 	case stream:
 		body.send(w, rep.status)
 	default:

@@ -156,6 +156,8 @@ type Server struct {
 	trail     auditTrail
 	setup     setup
 	jobs      jobs
+	watchers  watchers
+	ending    chan struct{} // closed when Run ends
 	history   *history
 	batches   batches
 	links     links
@@ -208,6 +210,7 @@ func New(cfg Config) (*Server, error) {
 		auditPace:   limiter(20),
 		locator:     locator{position: cfg.Position},
 		history:     newHistory(cfg.HistoryBytes),
+		ending:      make(chan struct{}),
 		setup:       setup{code: newSetupCode()},
 		links:       links{byID: map[string]*link{}},
 		events:      make(chan nsedge.Event, intake),

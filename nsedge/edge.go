@@ -38,6 +38,9 @@ type Config struct {
 	Position func() (Position, bool)
 	// AntennaGain is taken off the EIRP that the region allows.
 	AntennaGain radio.DB
+	// Heard is told of each frame that the Air heard, whosever it is; it must
+	// neither block nor change it. nil: nobody.
+	Heard func(radio.Uplink)
 	// IgnoreDutyCycle is for a lab behind a cable.
 	IgnoreDutyCycle bool
 	// ADR decides about data rates; nil is [ReferenceADR].

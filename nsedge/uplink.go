@@ -35,6 +35,9 @@ func (e *Edge) Stats() (s Stats) {
 // receive is the way of each frame that a gateway hears.
 func (e *Edge) receive(u radio.Uplink) {
 	arrived := time.Now()
+	if e.cfg.Heard != nil {
+		e.cfg.Heard(u)
+	}
 	if u.CRC != radio.GoodCRC {
 		e.stats.BadCRC++
 		return

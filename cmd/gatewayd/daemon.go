@@ -220,7 +220,7 @@ func (d *daemon) runEdge(ctx context.Context) error {
 		group.Go(func() error { defer d.holdOnPanic(); return layer.Run(ctx) })
 	}
 	edge, err := nsedge.New(nsedge.Config{
-		Region: d.region, NetID: d.cfg.NetID(), Random: d.parts.random, Gateway: eui, Store: d.parts.store, Log: d.log, GPS: d.gps,
+		Region: d.region, NetID: d.cfg.NetID(), Random: d.parts.random, Gateway: eui, Store: d.parts.store, Log: d.log, GPS: d.gps, Heard: d.server.Heard,
 		Clock: gpsClock{d.conc}, ClassB: nsedge.ClassBMode(d.cfg.Network.ClassB), BeaconFreq: radio.Hertz(d.cfg.Network.BeaconFreq), Position: d.beaconPosition,
 		AntennaGain:     d.antennaGain(),
 		IgnoreDutyCycle: !d.cfg.Region.DutyCycle,
