@@ -13,7 +13,7 @@ const PASSWORD = 'correct horse battery staple'
 const byForm = { dev_eui: '70b3d57ed0060001', app_eui: '70b3d57ed0000001', app_key: '2b7e151628aed2a6abf7158809cf4f3c' }
 const byFile = { dev_eui: '70b3d57ed0060002', app_eui: '70b3d57ed0000001', app_key: '603deb1015ca71be2b73aef0857d7781' }
 const pages = ['live', 'timing', 'devices', 'devices/new', 'devices/import', `devices/${byForm.dev_eui}`,
-  'access/keys', 'access/filters', 'access/connections', 'access/users', 'radio', 'system', 'system/log', 'system/audit', 'system/backup']
+  'access/keys', 'access/filters', 'access/connections', 'access/users', 'radio', 'system', 'system/config', 'system/log', 'system/audit', 'system/backup']
 
 let browser, page, air, device, as
 let since = 0

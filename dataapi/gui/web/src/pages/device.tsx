@@ -65,9 +65,8 @@ export function DevicePage(p: { eui: string }) {
 
 interface Explanation {
   summary: string;
-  windows?: { name: string; start?: number; deadline?: number; freq: number; datarate: number; power: number; max_size: number; why?: string; free_at?: number }[];
-  asked?: string[];
-  resting?: string[];
+  windows: { name: string; start: number; deadline: number; freq: number; datarate: number; power: number; max_size: number; why: string; free_at: number | null }[] | null;
+  mac: { asked: string[] | null; resting: string[] | null };
 }
 
 /** Why no downlink, why no join. */
@@ -80,12 +79,12 @@ function Explain(p: { eui: string }) {
       {x && <p>{x.summary}</p>}
       {x?.windows?.map((w) => (
         <p key={w.name}>
-          <strong>{w.name}</strong> {mhz(w.freq)} MHz, DR{w.datarate}, {w.power} dBm, at most {w.max_size} bytes: {w.why ? <span class="warn">{w.why}</span> : <span class="good">can be used</span>}
+          <strong>{w.name}</strong> {mhz(w.freq / 1e6)} MHz, DR{w.datarate}, {w.power} dBm, at most {w.max_size} bytes: {w.why ? <span class="warn">{w.why}</span> : <span class="good">can be used</span>}
           {w.free_at ? ` – free ${seconds(w.free_at - Date.now() / 1000)} from now` : ""}
         </p>
       ))}
-      {x?.asked?.length ? <p class="quiet">Asked of the device: {x.asked.join("; ")}</p> : null}
-      {x?.resting?.length ? <p class="quiet">Refused by the device: {x.resting.join("; ")}</p> : null}
+      {x?.mac.asked?.length ? <p class="quiet">Asked of the device: {x.mac.asked.join("; ")}</p> : null}
+      {x?.mac.resting?.length ? <p class="quiet">Refused by the device: {x.mac.resting.join("; ")}</p> : null}
       {lastProblem && (
         <p class="note warn">
           {ago(lastProblem.meta.time)}: {lastProblem.params.message}

@@ -6,6 +6,7 @@ import { useAction, useLoad } from "../parts/hooks";
 import { Card, Facts, Problem, Sure, Tabs } from "../parts/ui";
 import { Backup } from "./backup";
 import { Clock } from "./clock";
+import { Config } from "./config";
 
 export interface SystemState {
   version: string;
@@ -27,6 +28,7 @@ export interface SystemState {
 
 const tabs: [string, string][] = [
   ["state", "State"],
+  ["config", "Configuration"],
   ["log", "Log"],
   ["audit", "Who did what"],
   ["backup", "Backup"],
@@ -38,7 +40,7 @@ export function System(p: { route: string[] }) {
     <>
       <h1>System</h1>
       <Tabs at={at} of={tabs} base="system" />
-      {at === "log" ? <Log /> : at === "audit" ? <Audit /> : at === "backup" ? <Backup /> : <State />}
+      {at === "config" ? <Config /> : at === "log" ? <Log /> : at === "audit" ? <Audit /> : at === "backup" ? <Backup /> : <State />}
     </>
   );
 }

@@ -5,6 +5,7 @@ import { useLoad } from "../parts/hooks";
 import { Card, Code, Facts } from "../parts/ui";
 import type { Device, Gateway, Key } from "../types";
 import { Clock } from "./clock";
+import { Config } from "./config";
 import { NewKey, TryIt } from "./keys";
 
 const steps = ["The gateway", "The first key", "The first device"];
@@ -74,10 +75,9 @@ function TheGateway() {
         ) : (
           <p class="note warn">There is no concentrator yet. The page “System” says what is wrong.</p>
         )}
-        <p class="quiet">
-          Region and board stand in the gateway's configuration, <code>gatewayd config show</code> prints it.
-        </p>
       </Card>
+      <Config wanted={["region.name", "concentrator.driver", "concentrator.board"]} title="Where it is, and what it is made of" />
+      <p />
       <Clock />
     </>
   );
