@@ -110,7 +110,9 @@ func supervised(t *testing.T, f func(w *world, l *listener, port *hangingPort)) 
 		f(w, l, port)
 		cancel()
 		close(port.release)
-		_ = <-done // what hung may have failed
+		if err := <-done; err != nil {
+			t.Logf("what hung has failed: %v", err)
+		}
 		w.close()
 	})
 }
