@@ -28,7 +28,12 @@ func TestFramesOfOthersAreHeardThroughTheDriver(t *testing.T) {
 		ctx, cancel := context.WithCancel(w.ctx)
 		tried := make(chan error, 1)
 		go func() { tried <- stranger.Join(ctx) }() // nobody answers
-		defer func() { cancel(); <-tried }()
+		defer func() {
+			cancel()
+			if err := <-tried; err == nil {
+				t.Error("a device that nobody knows has joined")
+			}
+		}()
 		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
 			data, ok := strings.CutPrefix(lines.Text(), "data: ")
 			if !ok {

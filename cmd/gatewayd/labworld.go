@@ -120,10 +120,10 @@ func (w labWorld) record(b *lab.Bench, name string, open *closers) (stop func() 
 	if w.capture == "" {
 		return func() error { return nil }, nil
 	}
-	if err := os.MkdirAll(w.capture, 0o755); err != nil {
+	if err := os.MkdirAll(w.capture, 0o750); err != nil {
 		return nil, fmt.Errorf("--capture: %w", err)
 	}
-	f, err := os.Create(filepath.Join(w.capture, name+".pcapng"))
+	f, err := os.Create(filepath.Join(w.capture, filepath.Base(name)+".pcapng"))
 	if err != nil {
 		return nil, fmt.Errorf("--capture: %w", err)
 	}

@@ -1,6 +1,7 @@
 package gui
 
 import (
+	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -20,67 +21,64 @@ func bundle() fstest.MapFS {
 	}
 }
 
-func get(t *testing.T, h http.Handler, path string, header ...string) *http.Response {
-	t.Helper()
+// answer is a response that was read.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func get(h http.Handler, path string, header ...string) answer {
 	r := httptest.NewRequest(http.MethodGet, path, nil)
-	for i := 0; i < len(header); i += 2 {
+	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.Result()
-}
-
-func read(t *testing.T, r io.Reader) string {
-	t.Helper()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return answer{w.Code, w.Header(), w.Body.Bytes()}
 }
 
 func TestThePageIsServedToBrowsersWithAndWithoutGzip(t *testing.T) {
 	h := serve(files(bundle()))
 	for path, want := range map[string]string{"/": "<p>the page</p>", "/main-AB12.js": "let a = 1", "/main-CD34.css": "p {}"} {
-		plain := get(t, h, path)
-		if got := read(t, plain.Body); got != want {
+		plain := get(h, path)
+		if got := string(plain.body); got != want {
 			t.Errorf("%s without gzip: %q, want %q", path, got, want)
 		}
-		packed := get(t, h, path, "Accept-Encoding", "gzip, br")
-		z, err := gzip.NewReader(packed.Body)
+		packed := get(h, path, "Accept-Encoding", "gzip, br")
+		z, err := gzip.NewReader(bytes.NewReader(packed.body))
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		if got := read(t, z); got != want {
+		if got, err := io.ReadAll(z); string(got) != want || err != nil {
 			t.Errorf("%s with gzip: %q, want %q", path, got, want)
 		}
 	}
-	if got := get(t, h, "/index.html"); got.StatusCode != http.StatusNotFound {
-		t.Errorf("/index.html: %d, the page has one address", got.StatusCode)
+	if got := get(h, "/index.html"); got.status != http.StatusNotFound {
+		t.Errorf("/index.html: %d, the page has one address", got.status)
 	}
-	if got := get(t, h, "/.gitignore"); got.StatusCode != http.StatusNotFound {
-		t.Errorf("/.gitignore: %d, want 404", got.StatusCode)
+	if got := get(h, "/.gitignore"); got.status != http.StatusNotFound {
+		t.Errorf("/.gitignore: %d, want 404", got.status)
 	}
 }
 
 func TestABrowserKeepsWhatCannotChangeAndAsksForTheRest(t *testing.T) {
 	h := serve(files(bundle()))
-	if got := get(t, h, "/main-AB12.js").Header.Get("Cache-Control"); !strings.Contains(got, "immutable") {
+	if got := get(h, "/main-AB12.js").header.Get("Cache-Control"); !strings.Contains(got, "immutable") {
 		t.Errorf("a file with a hash in its name: Cache-Control %q", got)
 	}
-	page := get(t, h, "/")
-	if got := page.Header.Get("Cache-Control"); got != "no-cache" {
+	page := get(h, "/")
+	if got := page.header.Get("Cache-Control"); got != "no-cache" {
 		t.Errorf("the page: Cache-Control %q", got)
 	}
-	again := get(t, h, "/", "If-None-Match", page.Header.Get("ETag"))
-	if again.StatusCode != http.StatusNotModified {
-		t.Errorf("the same page again: %d, want 304", again.StatusCode)
+	again := get(h, "/", "If-None-Match", page.header.Get("ETag"))
+	if again.status != http.StatusNotModified {
+		t.Errorf("the same page again: %d, want 304", again.status)
 	}
 }
 
 func TestNothingFromElsewhereAndNothingInlineMayRun(t *testing.T) {
-	got := get(t, serve(files(bundle())), "/").Header.Get("Content-Security-Policy")
+	got := get(serve(files(bundle())), "/").header.Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the policy %q lacks %q", got, want)
@@ -93,10 +91,10 @@ func TestNothingFromElsewhereAndNothingInlineMayRun(t *testing.T) {
 
 func TestABinaryWithoutThePageSaysSo(t *testing.T) {
 	empty := fstest.MapFS{"dist/.gitignore": {Data: []byte("*")}}
-	got := get(t, serve(files(empty)), "/")
-	body := read(t, got.Body)
-	if got.StatusCode != http.StatusOK || !strings.Contains(body, "built without the graphical page") || !strings.Contains(body, "/api/v1.0/data") {
-		t.Errorf("status %d, body %s", got.StatusCode, body)
+	got := get(serve(files(empty)), "/")
+	body := string(got.body)
+	if got.status != http.StatusOK || !strings.Contains(body, "built without the graphical page") || !strings.Contains(body, "/api/v1.0/data") {
+		t.Errorf("status %d, body %s", got.status, body)
 	}
 }
 

@@ -54,11 +54,11 @@ func (b *bent) apply(f Fault, k Keys) (err error) {
 	case Frequency:
 		d.Freq += radio.Hertz(f.Amount)
 	case Counter:
-		d.Payload, err = changed(d.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCnt = uint32(int64(m.FHDR.FCnt)+f.Amount) & 0xFFFF }) //nolint:gosec // it wraps on purpose
+		d.Payload, err = changed(d.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCnt = uint32(int64(m.FHDR.FCnt)+f.Amount) & 0xFFFF })
 	case Ack:
 		d.Payload, err = changed(d.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCtrl.ACK = false })
 	case DataRate:
-		mod.SF = uint8(f.Amount) //nolint:gosec // checked
+		mod.SF = uint8(f.Amount)
 	case IQ:
 		mod.InvertIQ = !mod.InvertIQ
 	case Sync:

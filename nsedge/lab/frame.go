@@ -149,7 +149,7 @@ func renonce(payload []byte, key [16]byte, by int64) ([]byte, error) {
 	}
 	out := append([]byte(nil), payload...)
 	nonce := out[17:19]
-	binary.LittleEndian.PutUint16(nonce, uint16(int64(binary.LittleEndian.Uint16(nonce))+by)) //nolint:gosec // it wraps on purpose
+	binary.LittleEndian.PutUint16(nonce, uint16(int64(binary.LittleEndian.Uint16(nonce))+by))
 	var phy lorawan.PHYPayload
 	if err := phy.UnmarshalBinary(out); err != nil {
 		return nil, err

@@ -59,7 +59,9 @@ func run(t *testing.T, f func(r *rig)) {
 		go func() { done <- r.layer.Run(ctx) }()
 		f(r)
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("the layer ended with %v", err)
+		}
 	})
 }
 

@@ -43,12 +43,12 @@ type header struct {
 func uplinkHeader(u radio.Uplink) []byte {
 	return header{
 		freq: u.Freq, mod: u.Mod, crc: u.CRC, rssi: packetRSSI(u.RSSI, u.SNR), snr: int8(clamp(float64(u.SNR)*4, -128, 127)),
-		gateway: u.Gateway, tmst: u.Tmst, ifChain: uint8(u.IFChain), rfChain: uint8(u.RFChain), //nolint:gosec // 0 to 9
+		gateway: u.Gateway, tmst: u.Tmst, ifChain: uint8(u.IFChain), rfChain: uint8(u.RFChain),
 	}.bytes()
 }
 
 func downlinkHeader(d radio.Downlink, r radio.Report, gateway radio.EUI64) []byte {
-	h := header{freq: d.Freq, mod: d.Mod, crc: radio.GoodCRC, rssi: unknownRSSI, gateway: gateway, tmst: uint32(r.Started), downlink: true} //nolint:gosec // the counter wraps
+	h := header{freq: d.Freq, mod: d.Mod, crc: radio.GoodCRC, rssi: unknownRSSI, gateway: gateway, tmst: uint32(r.Started), downlink: true}
 	if m, ok := d.Mod.(radio.LoRa); ok && m.NoCRC {
 		h.crc = radio.NoCRC
 	}
@@ -73,7 +73,7 @@ func (h header) bytes() []byte {
 	b := make([]byte, headerSize)
 	b[0] = 1 // version
 	binary.BigEndian.PutUint16(b[2:], headerSize)
-	binary.BigEndian.PutUint32(b[4:], uint32(h.freq)) //nolint:gosec // below 1 GHz, or 2.4
+	binary.BigEndian.PutUint32(b[4:], uint32(h.freq))
 	b[10], b[11], b[12], b[13] = h.rssi, unknownRSSI, unknownRSSI, byte(h.snr)
 	copy(b[15:], h.gateway[:])
 	binary.BigEndian.PutUint32(b[23:], h.tmst)
@@ -94,7 +94,7 @@ func (h header) bytes() []byte {
 		b[28] = 4 + m.Rate()
 	case radio.FSK:
 		flags |= flagFSK
-		binary.BigEndian.PutUint16(b[29:], uint16(min(m.BitRate, math.MaxUint16))) //nolint:gosec // clamped
+		binary.BigEndian.PutUint16(b[29:], uint16(min(m.BitRate, math.MaxUint16)))
 	}
 	flags |= map[radio.CRC]byte{radio.GoodCRC: flagCRCGood, radio.BadCRC: flagCRCBad, radio.NoCRC: flagNoCRC}[h.crc]
 	b[27] = flags

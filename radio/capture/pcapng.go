@@ -31,7 +31,7 @@ func block(kind uint32, body []byte) []byte {
 	for len(body)%4 != 0 {
 		body = append(body, 0)
 	}
-	size := uint32(len(body) + 12) //nolint:gosec // a few hundred bytes
+	size := uint32(len(body) + 12)
 	out := binary.LittleEndian.AppendUint32(nil, kind)
 	out = binary.LittleEndian.AppendUint32(out, size)
 	out = append(out, body...)
@@ -41,7 +41,7 @@ func block(kind uint32, body []byte) []byte {
 // option appends one with its padding.
 func option(b []byte, code uint16, value []byte) []byte {
 	b = binary.LittleEndian.AppendUint16(b, code)
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(value))) //nolint:gosec // short texts
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(value)))
 	b = append(b, value...)
 	for len(b)%4 != 0 {
 		b = append(b, 0)
@@ -72,11 +72,11 @@ func interfaceDescription(gateway radio.EUI64) []byte {
 }
 
 func enhancedPacket(at time.Time, way uint32, header, payload []byte) []byte {
-	ticks := uint64(at.UnixNano())                   //nolint:gosec // after 1970
-	size := uint32(len(header) + len(payload))       //nolint:gosec // a few hundred bytes
+	ticks := uint64(at.UnixNano())
+	size := uint32(len(header) + len(payload))
 	body := binary.LittleEndian.AppendUint32(nil, 0) // interface
 	body = binary.LittleEndian.AppendUint32(body, uint32(ticks>>32))
-	body = binary.LittleEndian.AppendUint32(body, uint32(ticks)) //nolint:gosec // the lower half
+	body = binary.LittleEndian.AppendUint32(body, uint32(ticks))
 	body = binary.LittleEndian.AppendUint32(body, size)
 	body = binary.LittleEndian.AppendUint32(body, size)
 	body = append(append(body, header...), payload...)

@@ -18,13 +18,12 @@ import (
 
 // subject is a device on the bench.
 type subject struct {
-	eui   radio.EUI64
-	spec  nsedge.Device
-	next  map[string]int // where each kind of expectation goes on in the events
-	stop  context.CancelFunc
-	soft  *enddevice.Config // nil: a real device
-	class string
-	gone  sync.WaitGroup
+	eui  radio.EUI64
+	spec nsedge.Device
+	next map[string]int // where each kind of expectation goes on in the events
+	stop context.CancelFunc
+	soft *enddevice.Config // nil: a real device
+	gone sync.WaitGroup
 }
 
 // deviceArgs describe a device; what isn't given has a default.

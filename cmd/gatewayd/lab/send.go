@@ -135,13 +135,13 @@ func arm(_ context.Context, b *Bench, a faultArgs) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCall, err)
 	}
-	return Result{"id": int64(armed.ID)}, nil //nolint:gosec // a small number
+	return Result{"id": int64(armed.ID)}, nil
 }
 
 func faults(_ context.Context, b *Bench, _ struct{}) (any, error) {
 	out := []any{}
 	for _, f := range b.layer.Faults() {
-		out = append(out, Result{"id": int64(f.ID), "kind": string(f.Kind), "hits": int64(f.Hits), "device": f.Device.String()}) //nolint:gosec // a small number
+		out = append(out, Result{"id": int64(f.ID), "kind": string(f.Kind), "hits": int64(f.Hits), "device": f.Device.String()})
 	}
 	return out, nil
 }
