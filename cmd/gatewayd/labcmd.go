@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -39,7 +40,7 @@ func newLab(std streams) *cobra.Command {
 plays the network, faults are planted on purpose, and each case ends as passed or
 failed. docs/lab.md has the language and examples.`,
 	}
-	cmd.AddCommand(newLabRun(std), newLabWords(std))
+	cmd.AddCommand(newLabRun(std), newLabSuite(std), newLabWords(std))
 	return cmd
 }
 
@@ -70,6 +71,57 @@ tells what came out. With --virtual the clock is virtual too: an hour passes in
 seconds, always in the same way. Exit code 0: all passed; 1: some did not.`,
 		Args: cobra.MinimumNArgs(1),
 	}
+	o := labFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		scripts, err := readScripts(args)
+		if err != nil {
+			return err
+		}
+		return runLab(cmd, std, scripts, *o)
+	}
+	return cmd
+}
+
+func newLabSuite(std streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "suite [PART...]",
+		Short: "Run the pre-certification suite",
+		Long: `Runs the tests that are built in, or some parts of them, on a device: does it do what
+LoRaWAN and the regional parameters want? --list tells the parts, and of each case what
+it tests and by which section of the specification. docs/lab.md says what the suite does
+not cover.`,
+	}
+	o := labFlags(cmd)
+	list := cmd.Flags().Bool("list", false, "list the cases, run nothing")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		scripts, err := lab.Suite(args...)
+		if err != nil {
+			return usagef(cmd, "%w", err)
+		}
+		if *list {
+			return listCases(std.out, scripts)
+		}
+		return runLab(cmd, std, scripts, *o)
+	}
+	return cmd
+}
+
+func listCases(w io.Writer, scripts []*lab.Script) error {
+	for _, s := range scripts {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", s.Name, s.Doc); err != nil {
+			return err
+		}
+		for _, name := range s.Cases {
+			if _, err := fmt.Fprintf(w, "  %-44s %s\n", name, s.About(name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// labFlags are those of everything that runs scripts.
+func labFlags(cmd *cobra.Command) *labOptions {
 	var o labOptions
 	f := cmd.Flags()
 	f.BoolVar(&o.virtual, "virtual", false, "virtual time")
@@ -81,17 +133,24 @@ seconds, always in the same way. Exit code 0: all passed; 1: some did not.`,
 	f.Uint64Var(&o.seed, "seed", 1, "of all chance in the simulation")
 	f.DurationVar(&o.limit, "limit", 24*time.Hour, "end a case after this `TIME`")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "write the network server's log to standard error")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if _, err := region.Lookup(o.region); err != nil {
-			return usagef(cmd, "--region: %w", err)
-		}
-		target, err := readTarget(o.dut)
+	return &o
+}
+
+// readScripts loads the scripts of files.
+func readScripts(files []string) ([]*lab.Script, error) {
+	var out []*lab.Script
+	for _, name := range files {
+		text, err := os.ReadFile(name)
 		if err != nil {
-			return usagef(cmd, "--dut: %w", err)
+			return nil, err
 		}
-		return runLab(cmd.Context(), std, args, target, o)
+		script, err := lab.Load(name, text)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, script)
 	}
-	return cmd
+	return out, nil
 }
 
 // readTarget is a virtual device by name, or a real one by its file.
@@ -112,30 +171,38 @@ func readTarget(dut string) (lab.Target, error) {
 
 var errNotPassed = errors.New("not all cases passed")
 
-func runLab(ctx context.Context, std streams, files []string, target lab.Target, o labOptions) error {
-	passed := true
-	for _, name := range files {
-		text, err := os.ReadFile(name)
+func runLab(cmd *cobra.Command, std streams, scripts []*lab.Script, o labOptions) error {
+	if _, err := region.Lookup(o.region); err != nil {
+		return usagef(cmd, "--region: %w", err)
+	}
+	target, err := readTarget(o.dut)
+	if err != nil {
+		return usagef(cmd, "--dut: %w", err)
+	}
+	if err := knownCases(scripts, o.only); err != nil {
+		return err
+	}
+	all := &lab.Report{Script: "lab", Target: o.dut}
+	for _, script := range scripts {
+		report, err := playScript(cmd.Context(), std, script, target, o)
 		if err != nil {
 			return err
 		}
-		script, err := lab.Load(name, text)
-		if err != nil {
-			return err
-		}
-		report, err := playScript(ctx, std, script, target, o)
-		if err != nil {
-			return err
+		if len(report.Cases) == 0 {
+			continue
 		}
 		if err := report.Tell(std.out); err != nil {
 			return err
 		}
-		if err := writeJUnit(o.junit, report); err != nil {
-			return err
-		}
-		passed = passed && report.Passed()
+		all.Script, all.Cases = script.Name, append(all.Cases, report.Cases...)
 	}
-	if !passed {
+	if len(scripts) > 1 {
+		all.Script = "lab"
+	}
+	if err := writeJUnit(o.junit, all); err != nil {
+		return err
+	}
+	if !all.Passed() {
 		return errNotPassed
 	}
 	return nil
@@ -153,17 +220,26 @@ func writeJUnit(path string, r *lab.Report) (err error) {
 	return r.JUnit(f)
 }
 
+// knownCases refuses a case that no script has.
+func knownCases(scripts []*lab.Script, only []string) error {
+	var all []string
+	for _, s := range scripts {
+		all = append(all, s.Cases...)
+	}
+	for _, name := range only {
+		if !slices.Contains(all, name) {
+			return fmt.Errorf("--case %s: there are %s", name, strings.Join(all, ", "))
+		}
+	}
+	return nil
+}
+
 // playScript runs the wanted cases, each on a bench of its own.
 func playScript(ctx context.Context, std streams, script *lab.Script, target lab.Target, o labOptions) (*lab.Report, error) {
 	report := &lab.Report{Script: script.Name, Target: o.dut}
 	log := slog.New(slog.DiscardHandler)
 	if o.verbose {
 		log = slog.New(slog.NewTextHandler(std.err, nil))
-	}
-	for _, name := range o.only {
-		if !slices.Contains(script.Cases, name) {
-			return nil, fmt.Errorf("--case %s: %s has %s", name, script.Name, strings.Join(script.Cases, ", "))
-		}
 	}
 	for _, name := range script.Cases {
 		if len(o.only) > 0 && !slices.Contains(o.only, name) {

@@ -64,10 +64,13 @@ func (d *Device) pick(ctx context.Context, dr int, power radio.DBm, earliest rad
 			if soonest < 0 || at < soonest {
 				soonest = at
 			}
+			if d.has(OneChannel) {
+				break
+			}
 		}
 		switch {
 		case len(free) > 0:
-			return free[d.rnd.IntN(len(free))], nil
+			return d.mischoose(free, dr), nil
 		case soonest < 0:
 			return Channel{}, fmt.Errorf("%w: DR%d of %s", ErrNoChannel, dr, d.region)
 		}
@@ -80,7 +83,7 @@ func (d *Device) pick(ctx context.Context, dr int, power radio.DBm, earliest rad
 // freeAt is when the duty cycle of the sub-band of f allows a frame.
 func (d *Device) freeAt(f radio.Hertz, power radio.DBm) radio.Instant {
 	band, ok := d.region.SubBand(f)
-	if d.cfg.NoDutyCycle || !ok || band.Duty >= 1 || band.Free > 0 && power <= band.Free {
+	if d.cfg.NoDutyCycle || d.has(JoinHammering) && !d.st.Joined || !ok || band.Duty >= 1 || band.Free > 0 && power <= band.Free {
 		return 0
 	}
 	return d.free[band.Name]

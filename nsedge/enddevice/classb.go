@@ -178,8 +178,8 @@ func (d *Device) pingSlot(from radio.Instant) (best slot, ok bool) {
 	if !d.b.locked {
 		return best, false
 	}
-	if d.b.told {
-		try(d.st.DevAddr, d.cfg.Periodicity, d.st.PingFreq, d.st.PingDR)
+	if d.b.told && !d.has(DeafPings) {
+		try(d.pingAddr(), d.cfg.Periodicity, d.st.PingFreq, d.st.PingDR)
 	}
 	for _, g := range d.cfg.Groups {
 		if g.Class == "B" {

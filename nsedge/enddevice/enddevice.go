@@ -85,6 +85,8 @@ type Config struct {
 	RejoinAfter int                      // that many uplinks in a row that wanted an answer and had none, join; 0 is never
 	RejoinEvery int                      // LoRaWAN 1.1: that many uplinks, send a rejoin-request of type 0, whatever the network says; 0 is never
 
+	Defect Defect // "" is a device that does all right
+
 	State  *State       // to continue from; nil begins anew
 	Save   func(State)  // see package documentation; called from the device's goroutine
 	Events func(Event)  // called from the device's goroutine
@@ -144,6 +146,7 @@ func New(cfg Config, m *air.Medium) (*Device, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	cfg.plant()
 	seed := fnv.New64a()
 	seed.Write(cfg.DevEUI[:])
 	random := func(stream uint64) *rand.Rand {
@@ -194,6 +197,8 @@ func (c *Config) check() error {
 		return bad("Retries", c.Retries, "0 to 100 is allowed")
 	case c.Interval < 0 || c.Jitter < 0 || c.Tolerance < 0:
 		return bad("Interval, Jitter or Tolerance", "negative", "0 or more is allowed")
+	case c.Defect != "" && !slices.Contains(Defects(), c.Defect):
+		return bad("Defect", c.Defect, "see Defects for those there are")
 	case c.Station.Gateway != nil:
 		return bad("Station.Gateway", c.Station.Gateway, "a device is no gateway, leave it nil")
 	}
@@ -204,6 +209,7 @@ func (c *Config) check() error {
 func (d *Device) start() {
 	if d.cfg.State != nil {
 		d.st = d.cfg.State.clone()
+		d.misremember()
 	}
 	if d.st.Joined {
 		return

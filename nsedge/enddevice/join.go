@@ -51,7 +51,7 @@ func (d *Device) backOff(up air.Transmission, begin radio.Instant) time.Duration
 		share = 1000
 	}
 	wait := up.End.Sub(up.Start) * time.Duration(share-1)
-	if d.cfg.NoDutyCycle {
+	if d.cfg.NoDutyCycle || d.has(JoinHammering) {
 		wait = 0
 	}
 	wait = max(wait, d.region.Delays().JoinAccept2)
@@ -105,7 +105,12 @@ func (d *Device) nextNonce() (uint16, error) {
 	n := uint16(d.st.Joins)
 	d.st.Joins++
 	d.save()
-	if d.cfg.counts() {
+	switch {
+	case d.has(SameDevNonce):
+		return sameNonce, nil
+	case d.has(DevNonceBack):
+		return ^n, nil
+	case d.cfg.counts():
 		return n, nil
 	}
 	return n*40_503 + uint16(d.cfg.Seed)*257 + uint16(d.cfg.DevEUI[7])<<8 + uint16(d.cfg.DevEUI[6]), nil
@@ -135,7 +140,7 @@ func (d *Device) accept(a Arrival, kind lorawan.JoinType, nonce uint16, dr int) 
 	if p.DLSettings.OptNeg && d.cfg.Version == version11 {
 		sign = d.cfg.jsIntKey()
 	}
-	if ok, err := phy.ValidateDownlinkJoinMIC(kind, lorawan.EUI64(d.cfg.JoinEUI), lorawan.DevNonce(nonce), lorawan.AES128Key(sign)); err != nil || !ok {
+	if ok, err := phy.ValidateDownlinkJoinMIC(kind, lorawan.EUI64(d.cfg.JoinEUI), lorawan.DevNonce(nonce), lorawan.AES128Key(sign)); (err != nil || !ok) && !d.has(BadAccept) {
 		d.emit(Rejected{a, errors.New("join-accept: the MIC is wrong, or it is for another device")})
 		return false
 	}
@@ -173,15 +178,24 @@ func (d *Device) activate(p *lorawan.JoinAcceptPayload, kind lorawan.JoinType, n
 	d.st.JoinNonce = uint32(p.JoinNonce) + 1
 	d.st.Joined, d.st.NetID = true, p.HomeNetID
 	d.st.Session = d.cfg.session(p, nonce)
+	if d.has(WrongDevAddr) {
+		d.st.DevAddr[3]++
+	}
 	d.b.told = false // of a new session, the network knows nothing
 	d.answers, d.ack, d.unheard, d.unanswer = nil, false, 0, 0
 	if kind == lorawan.RejoinRequestType2 {
 		return nil
 	}
-	d.st.RX1Delay = max(int(p.RXDelay), 1)
-	d.st.RX1Offset = int(p.DLSettings.RX1DROffset)
-	d.st.RX2DR = int(p.DLSettings.RX2DataRate)
-	if p.CFList != nil {
+	if !d.has(IgnoresRXDelay) {
+		d.st.RX1Delay = max(int(p.RXDelay), 1)
+	}
+	if !d.has(IgnoresRX1Offset) {
+		d.st.RX1Offset = int(p.DLSettings.RX1DROffset)
+	}
+	if !d.has(IgnoresRX2Rate) {
+		d.st.RX2DR = int(p.DLSettings.RX2DataRate)
+	}
+	if p.CFList != nil && !d.has(IgnoresCFList) {
 		d.useCFList(p.CFList)
 	}
 	d.st.DataRate = d.st.nearestDR(dr)

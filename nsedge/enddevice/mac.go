@@ -58,6 +58,9 @@ func (d *Device) say(cid lorawan.CID, payload lorawan.MACCommandPayload, sticky 
 		d.log.Warn("MAC answer not sent", "cid", cid.String(), "err", err)
 		return
 	}
+	if d.has(RefusesMAC) {
+		b = refusal(cid, b)
+	}
 	d.answers = append(d.answers, answer{cid: cid, bytes: b, sticky: sticky})
 }
 
@@ -74,7 +77,7 @@ func (d *Device) options(first []byte, room int) (out []byte) {
 			break
 		}
 		out = append(out, a.bytes...)
-		if a.sticky {
+		if a.sticky && !d.has(StickyOnce) {
 			a.sent = true
 			rest = append(rest, a)
 		}
@@ -90,7 +93,9 @@ func (d *Device) dropSticky() {
 
 // obey carries out MAC commands and queues the answers.
 func (d *Device) obey(list []lorawan.MACCommand, snr radio.DB) {
+	list = d.heeded(list)
 	for i := 0; i < len(list); i++ {
+		cid, before := list[i].CID, d.st.clone()
 		switch p := list[i].Payload.(type) {
 		case *lorawan.LinkADRReqPayload:
 			block := []*lorawan.LinkADRReqPayload{p}
@@ -131,6 +136,7 @@ func (d *Device) obey(list []lorawan.MACCommand, snr radio.DB) {
 				d.say(lorawan.DevStatusAns, &lorawan.DevStatusAnsPayload{Battery: d.cfg.Battery, Margin: int8(margin)}, false)
 			}
 		}
+		d.feigned(cid, before)
 	}
 }
 
@@ -139,6 +145,7 @@ func (d *Device) obey(list []lorawan.MACCommand, snr radio.DB) {
 // nothing.
 func (d *Device) linkADR(block []*lorawan.LinkADRReqPayload) *lorawan.LinkADRAnsPayload {
 	ans := &lorawan.LinkADRAnsPayload{ChannelMaskACK: true, DataRateACK: true, PowerACK: true}
+	before := d.st.clone()
 	channels := d.defined()
 	for _, p := range block {
 		ans.ChannelMaskACK = d.mask(channels, p.Redundancy.ChMaskCntl, p.ChMask) && ans.ChannelMaskACK
@@ -164,6 +171,7 @@ func (d *Device) linkADR(block []*lorawan.LinkADRReqPayload) *lorawan.LinkADRAns
 			d.st.Channels = only(channels)
 		}
 	}
+	d.misobey(before, !(ans.ChannelMaskACK && ans.DataRateACK && ans.PowerACK), last)
 	return ans
 }
 

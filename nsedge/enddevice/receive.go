@@ -42,10 +42,10 @@ func (d *Device) windows(up air.Transmission, c Channel, dr int, first, second t
 	}
 	if d.cfg.Class == "B" && d.st.Joined {
 		d.b.busy = rx2.Until + 1
-		return append(d.pingSlots(up.End, rx1.From), rx1, rx2), nil
+		return d.misopen(append(d.pingSlots(up.End, rx1.From), rx1, rx2)), nil
 	}
 	if d.cfg.Class != "C" || !d.st.Joined {
-		return []slot{rx1, rx2}, nil
+		return d.misopen([]slot{rx1, rx2}), nil
 	}
 	rxc := rx2
 	rxc.name, rxc.delay = "RXC", 0
@@ -58,7 +58,7 @@ func (d *Device) windows(up air.Transmission, c Channel, dr int, first, second t
 	before, between := rxc, rxc
 	before.From, before.Until = up.End, rx1.From-1
 	between.From, between.Until = rx1.From, rx2.From-1
-	return []slot{before, rx1, between, rx2}, nil
+	return d.misopen([]slot{before, rx1, between, rx2}), nil
 }
 
 // slot plans one window.
@@ -67,7 +67,7 @@ func (d *Device) slot(name string, up air.Transmission, delay time.Duration, fre
 	if err != nil {
 		return slot{}, fmt.Errorf("%s: %w", name, err)
 	}
-	at := up.End.Add(delay)
+	at := up.End.Add(delay + d.offset(name))
 	s := slot{Window: air.Window{Freq: freq, Mod: mod, From: at, Until: at}, name: name, delay: delay}
 	switch m := mod.(type) {
 	case radio.LoRa:
@@ -138,7 +138,7 @@ func (d *Device) idle(ctx context.Context, until radio.Instant) (urgent bool, er
 	if d.cfg.Class == "B" && d.State().Joined {
 		return d.idleB(ctx, until)
 	}
-	if d.cfg.Class != "C" || !d.State().Joined {
+	if d.cfg.Class != "C" || !d.State().Joined || d.has(DeafRXC) {
 		return false, d.m.Wait(ctx, until)
 	}
 	s, err := d.rxc(ctx, until)

@@ -83,6 +83,12 @@ func (d *Device) repeat(ctx context.Context, u uplink) (Result, error) {
 	}
 	var earliest radio.Instant
 	for n := 1; n <= times; n++ {
+		if n > 1 && d.has(NewCounterAgain) {
+			var err error
+			if u, err = d.compose(u.Data); err != nil {
+				return result, err
+			}
+		}
 		t, channel, err := d.transmit(ctx, func(c Channel) ([]byte, error) { return d.sign(&u, c) }, u.dr, earliest)
 		if err != nil {
 			return result, err
@@ -125,10 +131,11 @@ func (d *Device) compose(data Data) (uplink, error) {
 		return u, fmt.Errorf("%w: DR%d", ErrNoChannel, u.dr)
 	}
 	room := d.region.MaxUplinkPayload(u.dr, d.cfg.revision()) - len(data.Payload)
+	data.Payload = d.padded(data.Payload, room)
 	if room < 0 {
 		return u, fmt.Errorf("%w: %d bytes, DR%d of %s carries %d", ErrPayloadSize, len(data.Payload), u.dr, d.region, room+len(data.Payload))
 	}
-	u.adrAckReq = d.cfg.ADR && d.unheard >= d.ackLimit()
+	u.adrAckReq = d.cfg.ADR && d.unheard >= d.ackLimit() && !d.has(NoADRAckReq)
 	mac := &lorawan.MACPayload{FHDR: lorawan.FHDR{
 		DevAddr: lorawan.DevAddr(d.st.DevAddr), FCnt: u.fcnt,
 		FCtrl: lorawan.FCtrl{ADR: d.cfg.ADR, ADRACKReq: u.adrAckReq, ACK: u.ack, ClassB: d.classB()},
@@ -144,8 +151,10 @@ func (d *Device) compose(data Data) (uplink, error) {
 	if u.phy, err = d.seal(mac, data.Confirmed); err != nil {
 		return u, err
 	}
-	d.st.FCntUp++
-	d.ack = false
+	if !d.has(FrozenCounter) {
+		d.st.FCntUp++
+	}
+	d.ack = d.ack && d.has(AcksForever)
 	d.unheard++
 	d.save()
 	return u, nil
@@ -160,7 +169,7 @@ func (d *Device) seal(mac *lorawan.MACPayload, confirmed bool) (lorawan.PHYPaylo
 	if err := phy.EncryptFRMPayload(lorawan.AES128Key(d.st.AppSKey)); err != nil {
 		return phy, fmt.Errorf("encrypt: %w", err)
 	}
-	if d.st.V11 {
+	if d.st.V11 && !d.has(PlainFOpts) {
 		if err := phy.EncryptFOpts(d.st.encryption()); err != nil {
 			return phy, fmt.Errorf("encrypt: %w", err)
 		}
@@ -186,7 +195,7 @@ func (d *Device) sign(u *uplink, c Channel) ([]byte, error) {
 // down in data rate every ADR_ACK_DELAY, at last all default channels.
 func (d *Device) adrBackOff() {
 	over, delay := d.unheard-d.ackLimit(), d.ackDelay()
-	if !d.cfg.ADR || over < delay || over%delay != 0 {
+	if !d.cfg.ADR || d.has(NoBackOff) || over < delay || over%delay != 0 {
 		return
 	}
 	switch lower := d.lowerDR(); {

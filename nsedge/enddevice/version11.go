@@ -118,7 +118,7 @@ func (d *Device) indications() (out []byte) {
 	if !d.st.V11 {
 		return nil
 	}
-	if d.st.Indicate {
+	if d.st.Indicate && !d.has(NoRekey) {
 		cid := lorawan.RekeyInd
 		if d.cfg.ABP != nil {
 			cid = lorawan.ResetInd

@@ -45,6 +45,8 @@ func (b *bent) apply(f Fault, k Keys) (err error) {
 		b.drop = true
 	case Shift:
 		d.At += radio.Instant(f.Amount)
+	case RX2:
+		d.At, d.Freq, d.Mod, lora = d.At.Add(time.Duration(f.Amount)*time.Microsecond), f.Freq, f.Mod, false
 	case Twice:
 		b.again = time.Duration(f.Amount) * time.Microsecond
 	case MIC:
@@ -55,6 +57,8 @@ func (b *bent) apply(f Fault, k Keys) (err error) {
 		d.Freq += radio.Hertz(f.Amount)
 	case Counter:
 		d.Payload, err = changed(d.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCnt = uint32(int64(m.FHDR.FCnt)+f.Amount) & 0xFFFF })
+	case Commands:
+		d.Payload, err = commanded(d.Payload, k.NwkSKey, f)
 	case Ack:
 		d.Payload, err = changed(d.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCtrl.ACK = false })
 	case DataRate:

@@ -30,6 +30,8 @@ const (
 	Truncate  Kind = "truncate"  // the last Amount bytes are missing
 	CRC       Kind = "crc"       // an uplink arrives with a bad CRC
 	Twice     Kind = "twice"     // the frame comes again after Amount µs
+	Commands  Kind = "commands"  // a downlink carries Fault.Commands: Amount 0 in FOpts, 1 on port 0; wants the session's key
+	RX2       Kind = "rx2"       // a downlink of RX1 goes out in RX2 instead: Amount µs later, on Fault.Freq and with Fault.Mod
 	Silent    Kind = "silent"    // nothing goes either way
 )
 
@@ -59,6 +61,8 @@ func traits() map[Kind]trait {
 		Truncate:  {up: true, down: true, amount: true, low: 1, high: 255},
 		CRC:       {up: true},
 		Twice:     {up: true, down: true, amount: true, low: 1000, high: 60 * second},
+		Commands:  {down: true, amount: true, low: 0, high: 1, key: true},
+		RX2:       {down: true, amount: true, low: second, high: second},
 		Silent:    {up: true, down: true},
 	}
 }
@@ -78,16 +82,19 @@ const (
 // Fault is one planned mishap. It ends by itself after Count frames or at
 // Until, whichever is first.
 type Fault struct {
-	ID        uint64      `json:"id"`
-	Kind      Kind        `json:"kind"`
-	Direction Direction   `json:"direction,omitempty"`
-	Device    radio.EUI64 `json:"device,omitzero"` // zero: all
-	Frame     Frame       `json:"frame,omitempty"` // "": all
-	Amount    int64       `json:"amount,omitempty"`
-	After     int         `json:"after,omitempty"` // so many fitting frames pass first
-	Count     int         `json:"count,omitempty"` // 0 is one; -1 is until Until or [Layer.Disarm]
-	Until     time.Time   `json:"until,omitzero"`  // zero: no end but Count's
-	Hits      int         `json:"hits"`            // so far
+	ID        uint64           `json:"id"`
+	Kind      Kind             `json:"kind"`
+	Direction Direction        `json:"direction,omitempty"`
+	Device    radio.EUI64      `json:"device,omitzero"` // zero: all
+	Frame     Frame            `json:"frame,omitempty"` // "": all
+	Amount    int64            `json:"amount,omitempty"`
+	After     int              `json:"after,omitempty"`    // so many fitting frames pass first
+	Count     int              `json:"count,omitempty"`    // 0 is one; -1 is until Until or [Layer.Disarm]
+	Commands  []byte           `json:"commands,omitempty"` // MAC commands of the kind Commands
+	Freq      radio.Hertz      `json:"freq,omitempty"`     // of RX2, with the next
+	Mod       radio.Modulation `json:"-"`
+	Until     time.Time        `json:"until,omitzero"` // zero: no end but Count's
+	Hits      int              `json:"hits"`           // so far
 }
 
 // ErrFault says that a fault makes no sense; it is wrapped with the field, its
@@ -116,6 +123,10 @@ func (f *Fault) check(known bool) error {
 		return bad("after", f.After, "0 or more is allowed")
 	case f.Count < -1:
 		return bad("count", f.Count, "-1 (no end), or 1 and more are allowed")
+	case (f.Kind == Commands) != (len(f.Commands) > 0), f.Amount == 0 && len(f.Commands) > maxFOpts:
+		return bad("commands", fmt.Sprintf("%d bytes", len(f.Commands)), fmt.Sprintf("the kind %q alone takes some, %d at most unless they are on port 0", Commands, maxFOpts))
+	case (f.Kind == RX2) != (f.Mod != nil && f.Freq > 0):
+		return bad("mod", f.Mod, fmt.Sprintf("the kind %q alone takes frequency and modulation", RX2))
 	case tr.key && !known:
 		return bad("device", f.Device, fmt.Sprintf("%q signs the frame anew: name a device whose keys this gateway holds", f.Kind))
 	}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -140,6 +141,25 @@ func resign(payload []byte, key [16]byte, change func(*lorawan.MACPayload)) ([]b
 		return nil, err
 	}
 	return phy.MarshalBinary()
+}
+
+// maxFOpts is how many bytes of MAC commands fit beside a payload.
+const maxFOpts = 15
+
+// commanded returns a downlink with MAC commands in place of what it carried.
+func commanded(payload []byte, key [16]byte, f Fault) ([]byte, error) {
+	var bad error
+	out, err := changed(payload, key, func(m *lorawan.MACPayload) {
+		m.FHDR.FOpts, m.FPort, m.FRMPayload = nil, nil, nil
+		if f.Amount == 0 {
+			m.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: f.Commands}}
+			return
+		}
+		sealed, err := lorawan.EncryptFRMPayload(key, false, m.FHDR.DevAddr, m.FHDR.FCnt, f.Commands)
+		port := uint8(0)
+		m.FPort, m.FRMPayload, bad = &port, []lorawan.Payload{&lorawan.DataPayload{Bytes: sealed}}, err
+	})
+	return out, errors.Join(err, bad)
 }
 
 // renonce changes the DevNonce of a join-request and signs it.

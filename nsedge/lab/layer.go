@@ -11,6 +11,7 @@
 //	armed.go     which faults are armed, what they hit, when they end
 //	down.go      what they do to downlinks
 //	up.go        what they do to uplinks
+//	request.go   MAC commands by name
 //	frame.go     the little of LoRaWAN that must be read and signed anew
 package lab
 
@@ -128,6 +129,14 @@ func (l *Layer) watching() []Observer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.observers
+}
+
+// Now is the counter of the air below; false while that can't tell.
+func (l *Layer) Now() (radio.Instant, bool) {
+	if c, ok := l.air.(interface{ Now() (radio.Instant, bool) }); ok {
+		return c.Now()
+	}
+	return 0, false
 }
 
 // Run hands frames on until ctx ends.

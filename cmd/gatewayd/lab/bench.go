@@ -182,6 +182,13 @@ func (b *Bench) await(ctx context.Context, next *int, within time.Duration, what
 	}
 }
 
+// count is how many events there were.
+func (b *Bench) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.gone + len(b.events)
+}
+
 const mostTold = 8
 
 // story tells the last events from an index on, for the reader of a failure.

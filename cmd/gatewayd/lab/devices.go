@@ -55,6 +55,16 @@ type settingArgs struct {
 	Policy      *string      `json:"policy"` // strict, relaxed, lab
 	MAC         *string      `json:"mac"`    // auto, hands-off
 	DutyCycle   *int         `json:"max_duty_cycle"`
+	ADRDataRate *int         `json:"adr_datarate"` // with adr = "static"
+	ADRPower    *int         `json:"adr_power"`    // likewise, index
+	CounterDown *uint32      `json:"counter_down"` // of the next downlink; upwards only
+	MoveRX1     []moved      `json:"rx1_freqs"`    // RX1 of channels on frequencies of their own (DlChannelReq)
+}
+
+// moved is where RX1 of a channel is.
+type moved struct {
+	Index int     `json:"index"`
+	Freq  float64 `json:"freq"` // MHz
 }
 
 type hexKey [16]byte
@@ -88,6 +98,7 @@ func device(ctx context.Context, b *Bench, a deviceArgs) (any, error) {
 	spec := nsedge.Device{Activation: nsedge.OTAA, Encryption: nsedge.KeysAtNS, Class: "A", Version: "1.0.4", Tags: append([]string{"lab"}, a.Tags...), ADR: nsedge.ADR{Mode: "off"}, Policy: nsedge.PolicyLab}
 	spec.DevEUI = b.freeDevEUI()
 	spec.AppEUI = radio.EUI64{0x02, 0x1A, 0xB0, 0xFF, 0xFE, 0xFF, 0xFF, 0xFF}
+	a.preset()
 	a.into(&spec)
 	a.settingArgs.into(&spec)
 	b.complete(&spec)
@@ -110,7 +121,7 @@ func device(ctx context.Context, b *Bench, a deviceArgs) (any, error) {
 			return nil, err
 		}
 	}
-	return Result{"device": s.eui.String(), "dev_eui": s.eui.String(), "join_eui": spec.AppEUI.String()}, nil
+	return Result{"device": s.eui.String(), "dev_eui": s.eui.String(), "join_eui": spec.AppEUI.String(), "dev_class": spec.Class, "version": spec.Version, "activation": string(spec.Activation), "virtual": a.Virtual != ""}, nil
 }
 
 func (a *deviceArgs) into(d *nsedge.Device) {
@@ -155,7 +166,7 @@ func (a *settingArgs) into(d *nsedge.Device) {
 		d.RX2DataRate = a.RX2DataRate
 	}
 	if a.RX2Freq != nil {
-		d.RX2Freq = radio.Hertz(*a.RX2Freq*1e6 + 0.5)
+		d.RX2Freq = megahertz(*a.RX2Freq)
 	}
 	if a.RX2Only != nil {
 		d.RX2Force = *a.RX2Only
@@ -171,6 +182,18 @@ func (a *settingArgs) into(d *nsedge.Device) {
 	}
 	if a.DutyCycle != nil {
 		d.MaxDutyCycle = a.DutyCycle
+	}
+	if a.ADRDataRate != nil {
+		d.ADR.DataRate = a.ADRDataRate
+	}
+	if a.ADRPower != nil {
+		d.ADR.TXPower = a.ADRPower
+	}
+	if a.CounterDown != nil {
+		d.CounterDown = *a.CounterDown
+	}
+	for _, m := range a.MoveRX1 {
+		d.DownlinkChannels = append(d.DownlinkChannels, nsedge.DownlinkChannel{Index: m.Index, Freq: megahertz(m.Freq)})
 	}
 }
 

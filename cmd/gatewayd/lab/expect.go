@@ -53,6 +53,18 @@ func expectJoin(ctx context.Context, b *Bench, a joinArgs) (any, error) {
 	return out, nil
 }
 
+// expectSession is expectJoin for a device that joins, nothing for others.
+func expectSession(ctx context.Context, b *Bench, a joinArgs) (any, error) {
+	s, err := b.named(a.Device)
+	if err != nil {
+		return nil, err
+	}
+	if s.spec.Activation == nsedge.ABP {
+		return Result{"device": s.eui.String(), "dev_addr": s.spec.DevAddr.String(), "time": unix(time.Now())}, nil
+	}
+	return expectJoin(ctx, b, a)
+}
+
 // await looks on where the last expectation of that kind ended.
 func (s *subject) await(ctx context.Context, b *Bench, kind string, within time.Duration, what string, fits func(nsedge.Event) bool) (event, error) {
 	next := b.from(s, kind)
@@ -72,6 +84,7 @@ type uplinkArgs struct {
 	ACK       *bool        `json:"ack"`
 	MAC       *string      `json:"mac"` // the name of a command that is in it
 	DataRate  *int         `json:"datarate"`
+	Fresh     bool         `json:"fresh"` // what came before the call doesn't count
 }
 
 func (a uplinkArgs) fits(u *nsedge.UplinkEvent) bool {
@@ -104,6 +117,9 @@ func expectUplink(ctx context.Context, b *Bench, a uplinkArgs) (any, error) {
 	s, err := b.named(a.Device)
 	if err != nil {
 		return nil, err
+	}
+	if a.Fresh {
+		b.goOn(s, "uplink", b.count())
 	}
 	e, err := s.await(ctx, b, "uplink", a.Within.Duration(uplinkWait), "uplink of "+s.eui.String()+a.wish(), func(e nsedge.Event) bool {
 		u, ok := e.(*nsedge.UplinkEvent)
@@ -155,7 +171,7 @@ func (b *Bench) uplink(e event) Result {
 		"fcnt": int64(u.Counter), "port": int64(u.Port), "hex": hex.EncodeToString(u.Payload), "confirmed": u.Frame.Confirmed,
 		"adr": u.Frame.ADR, "adr_ack_req": u.Frame.ADRACKReq, "ack": u.Frame.ACK, "class_b": u.Frame.ClassB,
 		"freq": u.Radio.Freq.MHz(), "datarate": int64(u.Radio.DataRate), "rssi": float64(u.Radio.RSSI), "snr": float64(u.Radio.SNR),
-		"size": int64(u.Radio.Size), "airtime": u.Radio.Mod.Airtime(u.Radio.Size).Seconds(), "mac": commands(u.Frame.MACCommands),
+		"size": int64(u.Radio.Size), "room": int64(b.room(u)), "airtime": u.Radio.Mod.Airtime(u.Radio.Size).Seconds(), "commands": commands(u.Frame.MACCommands),
 	}
 	if utf8.Valid(u.Payload) {
 		out["payload"] = string(u.Payload)
@@ -196,7 +212,7 @@ func expectDownlink(ctx context.Context, b *Bench, a downlinkArgs) (any, error) 
 	return Result{
 		"device": s.eui.String(), "window": t.Window, "planned": int64(t.Planned), "started": int64(t.Started), "off": int64(t.Started - t.Planned),
 		"margin": t.Margin.Seconds(), "fcnt": int64(d.Counter), "port": int64(d.Port), "freq": d.Radio.Freq.MHz(), "datarate": int64(d.Radio.DataRate),
-		"power": float64(d.Radio.Power), "ack": d.Frame.ACK, "mac": commands(d.Frame.MACCommands), "time": unix(e.at),
+		"power": float64(d.Radio.Power), "ack": d.Frame.ACK, "commands": commands(d.Frame.MACCommands), "time": unix(e.at),
 	}, nil
 }
 
@@ -204,12 +220,16 @@ type noticeArgs struct {
 	Device *radio.EUI64 `json:"device"`
 	Code   string       `json:"code"`
 	Within Seconds      `json:"within"`
+	Fresh  bool         `json:"fresh"` // what came before the call doesn't count
 }
 
 func expectNotice(ctx context.Context, b *Bench, a noticeArgs) (any, error) {
 	s, err := b.named(a.Device)
 	if err != nil {
 		return nil, err
+	}
+	if a.Fresh {
+		b.goOn(s, "notice "+a.Code, b.count())
 	}
 	e, err := s.await(ctx, b, "notice "+a.Code, a.Within.Duration(uplinkWait), fmt.Sprintf("notice %q about %v", a.Code, s.eui), func(e nsedge.Event) bool {
 		n, ok := e.(*nsedge.Notice)
@@ -236,9 +256,7 @@ func expectSilence(ctx context.Context, b *Bench, a silenceArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.mu.Lock()
-	next := b.gone + len(b.events)
-	b.mu.Unlock()
+	next := b.count()
 	e, err := b.await(ctx, &next, a.Seconds.Duration(time.Minute), "", func(e nsedge.Event) bool {
 		switch e.(type) {
 		case *nsedge.UplinkEvent, *nsedge.JoinRequest:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gatewayd/nsedge"
+	"gatewayd/nsedge/region"
 	"gatewayd/radio"
 )
 
@@ -25,7 +26,7 @@ func measure(ctx context.Context, b *Bench, a measureArgs) (any, error) {
 	if a.Uplinks < 0 || a.Uplinks == 0 && a.Seconds <= 0 {
 		return nil, fmt.Errorf("%w: uplinks is %d, seconds is %v; one of them must be positive", ErrCall, a.Uplinks, a.Seconds)
 	}
-	var m figures
+	m := figures{region: b.region, bands: map[string]time.Duration{}}
 	begin := time.Now()
 	until := begin.Add(a.Seconds.Duration(24 * time.Hour))
 	for a.Uplinks == 0 || m.n < a.Uplinks {
@@ -52,9 +53,12 @@ func measure(ctx context.Context, b *Bench, a measureArgs) (any, error) {
 
 // figures are what is counted.
 type figures struct {
+	region          *region.Region
 	n, missing      int
 	channels, rates map[string]any
 	air             time.Duration
+	bands           map[string]time.Duration // time on air by sub-band
+	longest         time.Duration
 	gaps            []float64
 	last            *nsedge.UplinkEvent
 	lastAt          time.Time
@@ -68,7 +72,12 @@ func (m *figures) add(e event) {
 	m.n++
 	count(m.channels, fmt.Sprintf("%.3f", u.Radio.Freq.MHz()))
 	count(m.rates, fmt.Sprint(u.Radio.DataRate))
-	m.air += u.Radio.Mod.Airtime(u.Radio.Size)
+	airtime := u.Radio.Mod.Airtime(u.Radio.Size)
+	m.air += airtime
+	if band, ok := m.region.SubBand(u.Radio.Freq); ok {
+		m.bands[band.Name] += airtime
+	}
+	m.longest = max(m.longest, airtime)
 	if m.last != nil {
 		m.gaps = append(m.gaps, e.at.Sub(m.lastAt).Seconds())
 		if step := int(u.Counter) - int(m.last.Counter); step > 1 {
@@ -83,10 +92,21 @@ func count(m map[string]any, key string) {
 	m[key] = n + 1
 }
 
+// shares are the sub-bands that were used, with what the regulator allows.
+func (m *figures) shares(over time.Duration) []any {
+	out := []any{}
+	for _, band := range m.region.SubBands() {
+		if air := m.bands[band.Name]; air > 0 {
+			out = append(out, Result{"name": band.Name, "airtime": air.Seconds(), "share": air.Seconds() / over.Seconds(), "limit": band.Duty})
+		}
+	}
+	return out
+}
+
 func (m *figures) result(over time.Duration) Result {
 	out := Result{
 		"uplinks": int64(m.n), "missing": int64(m.missing), "channels": m.channels, "datarates": m.rates,
-		"airtime": m.air.Seconds(), "seconds": over.Seconds(), "duty": m.air.Seconds() / over.Seconds(),
+		"airtime": m.air.Seconds(), "seconds": over.Seconds(), "duty": m.air.Seconds() / over.Seconds(), "longest": m.longest.Seconds(), "bands": m.shares(over),
 	}
 	if len(m.gaps) > 0 {
 		least, most := m.gaps[0], m.gaps[0]

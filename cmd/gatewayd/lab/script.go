@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +18,9 @@ import (
 // Script is a file of cases: the functions whose names begin with "test_".
 type Script struct {
 	Name  string
+	Doc   string   // its docstring
 	Cases []string // in the order of the file
+	docs  map[string]string
 	text  []byte
 }
 
@@ -32,16 +35,36 @@ func Load(name string, text []byte) (*Script, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the script: %w", err)
 	}
-	s := &Script{Name: name, text: text}
+	s := &Script{Name: name, Doc: docstring(f.Stmts), docs: map[string]string{}, text: text}
 	for _, statement := range f.Stmts {
 		if def, ok := statement.(*syntax.DefStmt); ok && strings.HasPrefix(def.Name.Name, "test_") {
 			s.Cases = append(s.Cases, def.Name.Name)
+			s.docs[def.Name.Name] = docstring(def.Body)
 		}
 	}
 	if len(s.Cases) == 0 {
 		return nil, fmt.Errorf(`read the script: %s has no case: a function whose name begins with "test_"`, name)
 	}
 	return s, nil
+}
+
+// About is the docstring of a case: what it tests, and by which section.
+func (s *Script) About(name string) string { return s.docs[name] }
+
+// docstring is the text that a body begins with.
+func docstring(body []syntax.Stmt) string {
+	if len(body) == 0 {
+		return ""
+	}
+	first, _ := body[0].(*syntax.ExprStmt)
+	if first == nil {
+		return ""
+	}
+	if text, ok := first.X.(*syntax.Literal); ok {
+		s, _ := text.Value.(string)
+		return s
+	}
+	return ""
 }
 
 // Outcome of a case.
@@ -150,6 +173,7 @@ func (s *speaker) words() starlark.StringDict {
 		"check": starlark.NewBuiltin("check", check),
 		"skip":  starlark.NewBuiltin("skip", skip),
 		"note":  starlark.NewBuiltin("note", s.note),
+		"text":  starlark.NewBuiltin("text", number),
 	}
 	for name := range vocabulary() {
 		d[name] = s.builtin(name, "")
@@ -194,7 +218,7 @@ func (s *speaker) builtin(name, device string) *starlark.Builtin {
 
 // firstArgument is what a single argument without a name means.
 func firstArgument() map[string]string {
-	return map[string]string{"answer": "payload", "fault": "kind", "wait": "seconds", "expect_notice": "code", "expect_silence": "seconds", "disarm": "id", "send_raw": "hex"}
+	return map[string]string{"answer": "payload", "push": "payload", "fault": "kind", "mac": "command", "wait": "seconds", "expect_notice": "code", "expect_silence": "seconds", "disarm": "id", "send_raw": "hex"}
 }
 
 // told is a call in words, without keys.
@@ -240,6 +264,21 @@ func skip(_ *starlark.Thread, f *starlark.Builtin, args starlark.Tuple, kwargs [
 		return nil, err
 	}
 	return nil, fmt.Errorf("%w: %s", errSkip, message)
+}
+
+// number(value, digits) is a number as text, with so many decimals: the
+// language's own % can't round.
+func number(_ *starlark.Thread, f *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var value starlark.Value
+	var digits int
+	if err := starlark.UnpackArgs(f.Name(), args, kwargs, "value", &value, "digits", &digits); err != nil {
+		return nil, err
+	}
+	x, ok := starlark.AsFloat(value)
+	if !ok || digits < 0 || digits > 9 {
+		return nil, fmt.Errorf("%w: text(%v, %d): a number and 0 to 9 decimals are wanted", ErrCall, value, digits)
+	}
+	return starlark.String(strconv.FormatFloat(x, 'f', digits, 64)), nil
 }
 
 // note(message) writes a line into the report.
@@ -358,7 +397,20 @@ func toGo(v starlark.Value) (any, error) {
 			}
 		}
 		return out, nil
+	case *starlark.Dict:
+		out := map[string]any{}
+		for _, kv := range v.Items() {
+			key, ok := starlark.AsString(kv[0])
+			if !ok {
+				return nil, fmt.Errorf("%w: %v is a key; text is wanted", ErrCall, kv[0])
+			}
+			var err error
+			if out[key], err = toGo(kv[1]); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
 	default:
-		return nil, fmt.Errorf("%w: a %s is no argument; text, numbers, booleans and lists are", ErrCall, v.Type())
+		return nil, fmt.Errorf("%w: a %s is no argument; text, numbers, booleans, lists and dicts are", ErrCall, v.Type())
 	}
 }

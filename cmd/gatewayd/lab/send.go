@@ -33,25 +33,18 @@ func answer(ctx context.Context, b *Bench, a answerArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := b.from(s, "request")
-	var open *nsedge.DownlinkRequest
-	b.mu.Lock()
-	for next = max(next, b.gone); next < b.gone+len(b.events); next++ {
-		if r, ok := b.events[next-b.gone].Event.(*nsedge.DownlinkRequest); ok && r.Device == s.eui {
-			open = r
-		}
-	}
-	b.mu.Unlock()
-	b.goOn(s, "downlink", next)
-	b.goOn(s, "request", next)
-	if open == nil { // the request follows its uplink
-		if e, err := s.await(ctx, b, "request", requestWait, "window", isRequest); err == nil {
-			open, _ = e.Event.(*nsedge.DownlinkRequest)
-		}
-	}
-	if open == nil || time.Now().After(open.Deadline) {
+	e, err := s.await(ctx, b, "request", requestWait, "open window", func(e nsedge.Event) bool {
+		r, ok := e.(*nsedge.DownlinkRequest)
+		return ok && time.Now().Before(r.Deadline)
+	})
+	if _, ok := err.(*TimeoutError); ok { //nolint:errorlint // it is not wrapped
 		return nil, fmt.Errorf("%w: no window of %v is open; call expect_uplink(...) first, and answer at once", ErrCall, s.eui)
 	}
+	if err != nil {
+		return nil, err
+	}
+	open := e.Event.(*nsedge.DownlinkRequest) //nolint:forcetypeassert // the closure looked
+	b.goOn(s, "downlink", b.count())
 	r := nsedge.DownlinkResponse{PacketHash: open.PacketHash, Device: s.eui, Payload: payload, HasPayload: true, Port: a.Port, Confirmed: a.Confirmed, Pending: a.Pending, QueueIfLate: true}
 	if err := b.edge.Load().Answer(ctx, r); err != nil {
 		return nil, err
@@ -64,11 +57,6 @@ func answer(ctx context.Context, b *Bench, a answerArgs) (any, error) {
 
 // requestWait is more than lies between an uplink and its downlink_request.
 const requestWait = time.Second
-
-func isRequest(e nsedge.Event) bool {
-	_, ok := e.(*nsedge.DownlinkRequest)
-	return ok
-}
 
 func bytesOf(text, digits *string) ([]byte, error) {
 	switch {
@@ -128,6 +116,11 @@ func arm(_ context.Context, b *Bench, a faultArgs) (any, error) {
 		}
 		f.Device = s.eui
 	}
+	if a.Kind == lab.RX2 {
+		if err := b.inRX2(&f); err != nil {
+			return nil, err
+		}
+	}
 	if a.Seconds > 0 {
 		f.Until = time.Now().Add(a.Seconds.Duration(0))
 	}
@@ -136,6 +129,23 @@ func arm(_ context.Context, b *Bench, a faultArgs) (any, error) {
 		return nil, fmt.Errorf("%w: %w", ErrCall, err)
 	}
 	return Result{"id": int64(armed.ID)}, nil
+}
+
+// inRX2 fills in where RX2 is.
+func (b *Bench) inRX2(f *lab.Fault) error {
+	freq, rate := b.region.RX2()
+	if s, err := b.named(&f.Device); err == nil {
+		freq = or(s.spec.RX2Freq, freq)
+		if s.spec.RX2DataRate != nil {
+			rate = *s.spec.RX2DataRate
+		}
+	}
+	mod, err := b.region.Downlink(rate)
+	if err != nil {
+		return err
+	}
+	f.Amount, f.Freq, f.Mod = time.Second.Microseconds(), freq, mod
+	return nil
 }
 
 func faults(_ context.Context, b *Bench, _ struct{}) (any, error) {
@@ -258,7 +268,7 @@ func listenRaw(ctx context.Context, b *Bench, a listenArgs) (any, error) {
 // heard is any frame, as scripts and programs see it.
 func heard(u radio.Uplink) Result {
 	return Result{
-		"hex": hex.EncodeToString(u.Payload), "at": int64(u.At), "freq": u.Freq.MHz(), "modulation": u.Mod.String(), "crc": crcWord(u.CRC),
+		"hex": hex.EncodeToString(u.Payload), "at": int64(u.At), "freq": u.Freq.MHz(), "modulation": u.Mod.String(), "airtime": u.Mod.Airtime(len(u.Payload)).Seconds(), "crc": crcWord(u.CRC),
 		"rssi": float64(u.RSSI), "snr": float64(u.SNR), "offset": int64(u.FreqOffset), "size": int64(len(u.Payload)),
 	}
 }

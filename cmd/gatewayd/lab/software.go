@@ -15,28 +15,76 @@ import (
 
 // How a virtual device talks.
 const (
-	softInterval = 20 * time.Second
-	softJitter   = 5 * time.Second
+	softInterval = 5 * time.Second
+	softJitter   = 2 * time.Second
 	softLoss     = 100 // dB of path loss
 )
 
-// defects are what virtual devices can suffer from, by name. "healthy" is none.
-func defects() map[string]func(*enddevice.Config) {
-	return map[string]func(*enddevice.Config){
-		"healthy": func(*enddevice.Config) {},
+// healthy are the virtual devices that do all right, by what they are.
+func healthy() map[string]deviceArgs {
+	return map[string]deviceArgs{
+		"healthy":       {},
+		"healthy-b":     {Class: "B"},
+		"healthy-c":     {Class: "C"},
+		"healthy-abp":   {Activation: "ABP"},
+		"healthy-1.0.2": {Version: "1.0.2"},
+		"healthy-1.1":   {Version: "1.1"},
 	}
 }
 
-// Defects are the names of virtual devices.
-func Defects() []string { return slices.Sorted(maps.Keys(defects())) }
+// kindOf is what a virtual device is unless a script says otherwise: one with
+// a defect of a class or version is of that.
+func kindOf(name string) (args deviceArgs, ok bool) {
+	if args, ok = healthy()[name]; ok {
+		return args, true
+	}
+	switch d := enddevice.Defect(name); d {
+	case enddevice.DeafRXC:
+		args.Class = "C"
+	case enddevice.DeafPings, enddevice.WrongPings:
+		args.Class = "B"
+	case enddevice.OneCounter11, enddevice.NoRekey, enddevice.PlainFOpts:
+		args.Version = "1.1"
+	}
+	return args, slices.Contains(enddevice.Defects(), enddevice.Defect(name))
+}
+
+// Defects are the names of virtual devices: first those that do all right,
+// then those with a defect.
+func Defects() []string {
+	names := slices.Sorted(maps.Keys(healthy()))
+	for _, d := range enddevice.Defects() {
+		names = append(names, string(d))
+	}
+	return names
+}
+
+// Class of the device that is tested.
+func (t Target) Class() string {
+	kind, _ := kindOf(t.Virtual)
+	if name, ok := t.Device["virtual"].(string); ok {
+		kind, _ = kindOf(name)
+	}
+	if c, ok := t.Device["class"].(string); ok {
+		return strings.ToUpper(c)
+	}
+	return or(kind.Class, "A")
+}
+
+// preset fills in what kind of device a virtual one is.
+func (a *deviceArgs) preset() {
+	kind, _ := kindOf(a.Virtual)
+	a.Class = or(a.Class, kind.Class)
+	a.Version = or(a.Version, kind.Version)
+	a.Activation = or(a.Activation, kind.Activation)
+}
 
 // switchOn makes a virtual device of what the network knows of one.
 func (b *Bench) switchOn(s *subject, kind string) error {
 	if b.medium == nil {
 		return fmt.Errorf("%w: virtual is %q; there are no virtual devices on a real radio", ErrCall, kind)
 	}
-	spoil, ok := defects()[kind]
-	if !ok {
+	if _, ok := kindOf(kind); !ok {
 		return fmt.Errorf("%w: virtual is %q; there are %s", ErrCall, kind, strings.Join(Defects(), ", "))
 	}
 	d := s.spec
@@ -56,7 +104,9 @@ func (b *Bench) switchOn(s *subject, kind string) error {
 			cfg.NwkKey = enddevice.Key(*d.NwkKey)
 		}
 	}
-	spoil(&cfg)
+	if _, ok := healthy()[kind]; !ok {
+		cfg.Defect = enddevice.Defect(kind)
+	}
 	s.soft = &cfg
 	return b.run(s)
 }
