@@ -38,7 +38,7 @@ func exchanges() int {
 }
 
 func TestRandomSessionsAgree(t *testing.T) {
-	for seed, name := range []string{"EU868", "US915-2", "AU915-1", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1"} {
+	for seed, name := range []string{"EU868", "US915-2", "AU915-1", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1", "CN470-20A-5", "CN470-26A-1"} {
 		t.Run(name, func(t *testing.T) {
 			inWorldOf(t, name, func(c *nsedge.Config) { c.IgnoreDutyCycle = true }, func(w *world) {
 				x := &random{world: w, rng: rand.New(rand.NewPCG(uint64(seed), 11)), talk: rand.New(rand.NewPCG(uint64(seed), 13)), told: map[string]string{}, heard: map[string]int{}}

@@ -100,9 +100,9 @@ func (e *Edge) masks(s *session) []chMask {
 	if s.Masked && s.gen >= joinedGen {
 		return []chMask{own}
 	}
-	if r.HasWideChannels() {
-		off := chMask{cntl: 7} // all narrow channels off, this wide one on
-		off.bits[r.Group()-1] = true
+	if cntl, ok := r.MaskOff(); ok {
+		off := chMask{cntl: cntl}
+		off.bits[r.Group()-1] = r.HasWideChannels() // all narrow channels off, this wide one on
 		return []chMask{off, own}
 	}
 	var all []chMask // CN470: six blocks of 16

@@ -88,6 +88,9 @@ func rxParamSetup() setup {
 // rx2Of is where the device has its RX2 now.
 func (e *Edge) rx2Of(s *session) (radio.Hertz, int) {
 	freq, dr := e.cfg.Region.RX2()
+	if s.gen < joinedGen {
+		freq, dr = e.cfg.Region.PersonalisedRX2()
+	}
 	if s.RX2Freq != 0 {
 		freq = s.RX2Freq
 	}

@@ -216,7 +216,7 @@ func (w *world) count(keep func(nsedge.Event) bool) (n int) {
 }
 
 func TestSoftwareDevicesJoinAndTalkInEveryRegion(t *testing.T) {
-	for _, name := range []string{"EU868", "US915-2", "AU915-1", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1"} {
+	for _, name := range []string{"EU868", "US915-2", "AU915-1", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1", "CN470-20A-8", "CN470-26A-2"} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, name, func(w *world) {
 				w.answers(func(req *nsedge.DownlinkRequest) *nsedge.DownlinkResponse {

@@ -181,7 +181,7 @@ func TestChannelsBeyondTheCFListAreGivenWithTheNextDownlinks(t *testing.T) {
 }
 
 func TestDevicesThatDoNotKnowTheMaskOfAJoinAcceptGetItByCommand(t *testing.T) {
-	for _, name := range []string{"US915-2", "AU915-1", "CN470-3"} {
+	for _, name := range []string{"US915-2", "AU915-1", "CN470-3", "CN470-20A-5", "CN470-26B-2"} {
 		for _, c := range []struct {
 			version  string
 			requests int
@@ -191,7 +191,7 @@ func TestDevicesThatDoNotKnowTheMaskOfAJoinAcceptGetItByCommand(t *testing.T) {
 					d := w.device(1, func(cfg *enddevice.Config, dev *nsedge.Device) { cfg.Version, dev.Version = c.version, c.version })
 					w.join(d)
 					w.talk(d, 3)
-					want := w.region.JoinChannels()
+					want := w.region.Channels()
 					got := d.State().Channels
 					if len(got) != len(want) {
 						t.Fatalf("%d channels, want %d", len(got), len(want))
@@ -240,7 +240,7 @@ func TestDwellTimesAreThoseThatTheGatewayIsConfiguredFor(t *testing.T) {
 }
 
 func TestADRMakesANearDeviceFastAndQuiet(t *testing.T) {
-	for _, name := range []string{"EU868", "US915-2", "AU915-8", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1"} {
+	for _, name := range []string{"EU868", "US915-2", "AU915-8", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1", "CN470-20B-6"} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, name, func(w *world) {
 				lowest := 2 // AS923 has dwell times

@@ -110,7 +110,9 @@ func (e *Edge) plan(w *window) {
 		offset = int(w.s.Offset)
 	}
 	freq, dr, err := w.zone.RX1(w.up.Freq, w.dr, offset)
-	if w.s != nil {
+	if w.s == nil {
+		freq = w.zone.JoinAccept(w.up.Freq, freq)
+	} else {
 		for _, m := range w.s.Down {
 			if m.Up == w.up.Freq {
 				freq = m.Down
@@ -123,6 +125,8 @@ func (e *Edge) plan(w *window) {
 	w.slots[0] = e.slot(w, "RX1", rx1, freq, dr, err)
 	if freq, dr = w.zone.RX2(); w.s != nil {
 		freq, dr = e.rx2Of(w.s)
+	} else {
+		freq = w.zone.JoinAccept(w.up.Freq, freq)
 	}
 	w.slots[1] = e.slot(w, "RX2", rx2, freq, dr, nil)
 }

@@ -201,6 +201,8 @@ func only(channels []Channel) (out []Channel) {
 // ChMaskCntl means depends on the region (RP002 §2.5.5, §2.6.5, §2.7.5, §2.10.5).
 func (d *Device) mask(channels []Channel, cntl uint8, mask lorawan.ChMask) bool {
 	wide := len(d.all) == 72 // 64 narrow channels and 8 wide ones
+	off, fixed := d.region.MaskOff()
+	antennas := fixed && !wide // CN470 of RP002: the one before it is all on
 	blocks := uint8((len(d.all) + 15) / 16)
 	if d.all == nil {
 		blocks = 1
@@ -224,7 +226,9 @@ func (d *Device) mask(channels []Channel, cntl uint8, mask lorawan.ChMask) bool 
 	case wide && cntl >= 6:
 		set(0, 64, func(int) bool { return cntl == 6 })
 		set(64, 72, bits)
-	case cntl == 6:
+	case antennas && cntl == off:
+		set(0, math.MaxInt, func(int) bool { return false })
+	case antennas && cntl == off-1, !antennas && cntl == 6:
 		set(0, math.MaxInt, func(int) bool { return true })
 	default:
 		return false

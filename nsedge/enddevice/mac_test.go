@@ -74,6 +74,13 @@ func TestMACCommandsAreAnswered(t *testing.T) {
 			func(s enddevice.State) bool {
 				return len(s.Channels) == 9 && s.Channels[8].Index == 95 || len(s.Channels) == 1
 			}},
+		{"LinkADRReq, all off and a block, 20 MHz", "CN470-20A-1", []lorawan.MACCommand{adr(15, 15, 7, 1), adr(5, 15, 3, 1, 15)}, "03070307",
+			func(s enddevice.State) bool { return len(s.Channels) == 1 && s.Channels[0].Freq == 509_700_000 }},
+		{"LinkADRReq, all off and a block, 26 MHz", "CN470-26B-1", []lorawan.MACCommand{adr(15, 15, 4, 1), adr(5, 15, 2, 1, 15)}, "03070307",
+			func(s enddevice.State) bool { return len(s.Channels) == 1 && s.Channels[0].Freq == 489_700_000 }},
+		{"LinkADRReq, all on, 26 MHz", "CN470-26B-1", []lorawan.MACCommand{adr(15, 15, 3, 1)}, "0307",
+			func(s enddevice.State) bool { return len(s.Channels) == 48 }},
+		{"LinkADRReq, the other plans' all on", "CN470-26B-1", []lorawan.MACCommand{adr(15, 15, 6, 1)}, "0306", nil},
 		{"DutyCycleReq", "EU868", []lorawan.MACCommand{{CID: lorawan.DutyCycleReq, Payload: &lorawan.DutyCycleReqPayload{MaxDCycle: 7}}}, "04",
 			func(s enddevice.State) bool { return s.MaxDuty == 7 }},
 		{"RXParamSetupReq", "EU868", []lorawan.MACCommand{rxParams(869_100_000, 3, 2)}, "0507",

@@ -32,11 +32,15 @@ func (d *Device) windows(up air.Transmission, c Channel, dr int, first, second t
 	if c.Down != 0 {
 		freq = c.Down
 	}
+	rx2Freq := d.st.RX2Freq
+	if !d.st.Joined {
+		freq, rx2Freq = d.region.JoinAccept(up.Freq, freq), d.region.JoinAccept(up.Freq, rx2Freq)
+	}
 	rx1, err := d.slot("RX1", up, first, freq, rx1DR)
 	if err != nil {
 		return nil, err
 	}
-	rx2, err := d.slot("RX2", up, second, d.st.RX2Freq, d.st.RX2DR)
+	rx2, err := d.slot("RX2", up, second, rx2Freq, d.st.RX2DR)
 	if err != nil {
 		return nil, err
 	}

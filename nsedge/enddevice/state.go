@@ -134,7 +134,14 @@ func (d *Device) reset() {
 	d.region = r
 	s := State{Joins: d.st.Joins, JoinNonce: d.st.JoinNonce, RJCount1: d.st.RJCount1, SinceTime: d.m.Now(), GroupDown: d.st.GroupDown, NbTrans: 1, RX1Delay: int(r.Delays().RX1.Seconds())}
 	s.RX2Freq, s.RX2DR = r.RX2()
-	for _, c := range r.JoinChannels() {
+	channels := r.JoinChannels()
+	if d.cfg.ABP != nil {
+		s.RX2Freq, s.RX2DR = r.PersonalisedRX2()
+		if d.all != nil {
+			channels = r.Channels()
+		}
+	}
+	for _, c := range channels {
 		s.Channels = append(s.Channels, Channel{Index: c.Index, Freq: c.Freq, MinDR: c.MinDR, MaxDR: c.MaxDR, Enabled: true})
 	}
 	d.st = s
@@ -183,7 +190,7 @@ func fixedChannels(r *region.Region) []Channel {
 		if err != nil {
 			break
 		}
-		for _, c := range g.JoinChannels() {
+		for _, c := range g.Channels() {
 			out = append(out, Channel{Index: c.Index, Freq: c.Freq, MinDR: c.MinDR, MaxDR: c.MaxDR})
 		}
 	}

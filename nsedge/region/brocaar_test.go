@@ -3,6 +3,7 @@ package region_test
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/brocaar/lorawan"
@@ -25,13 +26,26 @@ var versions = []region.Version{
 	{"1.0.4", "RP002-1.0.0"}, {"1.0.4", "RP002-1.0.1"}, {"1.0.4", "RP002-1.0.2"}, {"1.0.4", "RP002-1.0.3"},
 }
 
+// known lists the regions that the library has: all but four plans of RP002,
+// which have a test of their own.
+func known(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, name := range region.Names() {
+		if !strings.HasPrefix(name, "CN470-510-") {
+			out = append(out, name)
+		}
+	}
+	if len(out) != len(theirs) || len(region.Names()) != len(out)+4 {
+		t.Fatalf("%d regions, %d to compare with", len(out), len(theirs))
+	}
+	return out
+}
+
 // each calls f with every region, with and without dwell times and repeaters,
 // beside the library's band.
 func each(t *testing.T, f func(*testing.T, *region.Region, band.Band)) {
-	if len(region.Names()) != len(theirs) {
-		t.Fatalf("%d regions, %d to compare with", len(region.Names()), len(theirs))
-	}
-	for _, name := range region.Names() {
+	for _, name := range known(t) {
 		for _, dwell := range []bool{false, true} {
 			for _, repeater := range []bool{false, true} {
 				opts := []region.Option{region.WithDwell(region.Dwell{Uplink: dwell, Downlink: dwell})}
@@ -140,10 +154,7 @@ func sameRX1(t *testing.T, r *region.Region, b band.Band, up, down uint32, dr, o
 		if err == nil {
 			t.Errorf("%v DR%d: RX1 DR%d, which brocaar has not", r, dr, got)
 		}
-	case r.Name() == "IN865-867" && dr == 7 && offset == 1: // RP002 §2.11.7; brocaar: DR6, which does not exist
-		if _, errDR := b.GetDataRate(want); errDR == nil || got != 5 {
-			t.Errorf("%v: RX1 DR%d, brocaar: DR%d", r, got, want)
-		}
+	case r.Name() == "IN865-867" && (dr == 7 && offset == 1 || dr == 5 && offset == 7): // RP002 §2.11.7: TestRX1OfIndia
 	case err != nil || got != want || f != radio.Hertz(down):
 		t.Errorf("%v %d DR%d offset %d: %d DR%d %v, brocaar: %d DR%d", r, up, dr, offset, f, got, err, down, want)
 	}
@@ -180,7 +191,7 @@ func TestPowersAndChannelsEqualBrocaar(t *testing.T) {
 
 // The library's own CFList, made by adding our channels to its band.
 func TestCFListsEqualBrocaar(t *testing.T) {
-	for _, name := range region.Names() {
+	for _, name := range known(t) {
 		r := lookup(t, name)
 		b, err := band.GetConfig(theirs[name], false, lorawan.DwellTimeNoLimit)
 		if err != nil {

@@ -39,8 +39,16 @@ func (r *Region) Plan() Plan {
 
 // JoinChannels are those on which a device that knows nothing of the network
 // may send a join-request and be heard: the defaults of the region, less those
-// of other groups.
+// of other groups. Not every group of CN470's plans for antennas has one.
 func (r *Region) JoinChannels() []Channel {
+	if r.antenna == nil {
+		return r.defaults()
+	}
+	return slices.DeleteFunc(r.defaults(), func(c Channel) bool { return !slices.Contains(r.antenna.joins, c.Freq) })
+}
+
+// defaults are the region's own channels, less those of other groups.
+func (r *Region) defaults() []Channel {
 	var out []Channel
 	for _, i := range r.up.GetStandardUplinkChannelIndices() {
 		c, err := r.up.GetUplinkChannel(i)
@@ -54,7 +62,7 @@ func (r *Region) JoinChannels() []Channel {
 
 // Channels are those of a device that took the CFList.
 func (r *Region) Channels() []Channel {
-	out := r.JoinChannels()
+	out := r.defaults()
 	minDR, maxDR := out[0].MinDR, out[0].MaxDR
 	for i, f := range r.extras {
 		if i == cfListChannels {
@@ -67,7 +75,7 @@ func (r *Region) Channels() []Channel {
 
 // MaxADRDataRate is the highest data rate that all 125 kHz channels share: the
 // top of adaptive data rate.
-func (r *Region) MaxADRDataRate() int { return r.JoinChannels()[0].MaxDR }
+func (r *Region) MaxADRDataRate() int { return r.defaults()[0].MaxDR }
 
 // known lowers a data rate to the highest one that a gateway can receive.
 func (r *Region) known(dr int) int {
@@ -142,3 +150,16 @@ func (r *Region) channelMask() lorawan.CFList {
 // 500 kHz above its narrow ones, with a ChMaskCntl that switches both (RP002
 // §2.6.5, §2.8.5).
 func (r *Region) HasWideChannels() bool { return len(r.up.GetUplinkChannelIndices()) == 72 }
+
+// MaskOff is the ChMaskCntl that switches all channels of a fixed plan off, so
+// that what follows in the same block of commands is what is left; ok is false
+// where there is none (RP002 §2.6.5, §2.8.5, §2.9.5).
+func (r *Region) MaskOff() (cntl uint8, ok bool) {
+	switch {
+	case r.antenna != nil:
+		return r.antenna.off, true
+	case r.HasWideChannels():
+		return 7, true
+	}
+	return 0, false
+}

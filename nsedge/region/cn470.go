@@ -7,8 +7,7 @@ import (
 )
 
 // cn470 is China as LoRaWAN 1.0.2 to 1.1 have it: 96 channels up in 12 groups,
-// 48 down. The 20 and 26 MHz plans of RP002-1.0.1 and later differ; they are
-// not here, nor in brocaar.
+// 48 down. RP002 has four other plans in its place: [cn470Antenna].
 func cn470() plan {
 	return plan{
 		name: "CN470-510", short: "CN470", band: band.CN470,

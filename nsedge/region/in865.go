@@ -17,7 +17,9 @@ func in865() plan {
 		},
 		eirp:    30,
 		offsets: 7,
-		// There is no DR6: RP002 has DR5 where brocaar counts down through it.
-		rx1: map[int][]int{7: {7, 5, 5, 4, 3, 2, 7, 7}},
+		// There is no DR6: RP002 has the next one where brocaar counts through it
+		// (DR7 with offset 1) or stops before it (DR5 with offset 7). LoRaMac-node
+		// 4.7 has the same two rows.
+		rx1: map[int][]int{5: {5, 4, 3, 2, 1, 0, 5, 7}, 7: {7, 5, 5, 4, 3, 2, 7, 7}},
 	}
 }

@@ -31,14 +31,19 @@ type plan struct {
 	rx1      map[int][]int // rows that differ from brocaar's
 	offsets  int           // highest RX1DROffset
 	classB   classB
+	antenna  *antenna // nil: brocaar has the channels
 }
 
 func plans() []plan {
-	return []plan{
+	out := []plan{
 		eu868(), us915(), au915(), la915(),
 		as923(1), as923(2), as923(3), as923(4),
 		in865(), kr920(), ru864(), cn470(), eu433(), cn779(),
 	}
+	for _, a := range cn470Antennas() {
+		out = append(out, cn470Antenna(a))
+	}
+	return out
 }
 
 // Option changes a region from what its name says.
@@ -145,6 +150,10 @@ func build(p plan, group int, o options) (*Region, error) {
 		if r.down, err = band.GetConfig(p.band, o.repeater, dwellTime(r.dwell.Downlink)); err != nil {
 			return nil, fmt.Errorf("region %s: %w", p.name, err)
 		}
+	}
+	if a := p.antenna; a != nil {
+		r.up, r.down = antennaBand{r.up, a, group}, antennaBand{r.down, a, group}
+		r.classB = a.classB(group)
 	}
 	r.rates = dataRates(r.up)
 	return r, nil

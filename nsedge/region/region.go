@@ -169,6 +169,33 @@ func (r *Region) RX2() (radio.Hertz, int) {
 	return radio.Hertz(d.RX2Frequency), d.RX2DataRate
 }
 
+// PersonalisedRX2 is RX2 of a device that never joined: it differs where the
+// join channel decides.
+func (r *Region) PersonalisedRX2() (radio.Hertz, int) {
+	f, dr := r.RX2()
+	if r.antenna != nil {
+		f = r.antenna.abp
+	}
+	return f, dr
+}
+
+// JoinAccept is the frequency of both windows after a join-request on up,
+// where the region's join channels have their own; otherwise it is that of the
+// window, given as usual.
+func (r *Region) JoinAccept(up, usual radio.Hertz) radio.Hertz {
+	if r.antenna == nil {
+		return usual
+	}
+	if r.antenna.accept != 0 {
+		return r.antenna.accept
+	}
+	f, err := r.down.GetRX1FrequencyForUplinkFrequency(uint32(up))
+	if err != nil {
+		return usual
+	}
+	return radio.Hertz(f)
+}
+
 // RX1 returns the frequency and the data rate of the first window after an
 // uplink on freq with data rate dr, for a device with the given
 // RX1DROffset (0 to [Region.MaxRX1Offset]).

@@ -50,6 +50,7 @@ func TestNamesOfTheSpecificationAndOfEverynetAreFound(t *testing.T) {
 		"AS923": "AS923-1", "AS923-1": "AS923-1", "AS923-2": "AS923-2", "AS923_3": "AS923-3", "AS923-4": "AS923-4",
 		"IN865-867": "IN865", "KR920-923": "KR920", "RU864-870": "RU864", "EU433": "EU433", "CN779-787": "CN779",
 		"CN470-510": "CN470-1", "CN470-12": "CN470-12",
+		"CN470-510-20A": "CN470-20A-1", "CN_470_510_20_A": "CN470-20A-1", "cn470-20a-8": "CN470-20A-8", "CN470-26B-6": "CN470-26B-6", "CN470-20B": "CN470-20B-1", "CN470-26A-7": "", "CN470-20C": "",
 		"US915-9": "", "US915-0": "", "US915--1": "", "US915A": "", "US902-928I": "", "US915-": "", "CN470-13": "", "EU868-1": "", "AS923-5": "", "AS923-": "", "": "", "MARS": "",
 	} {
 		r, err := region.Lookup(name)
@@ -68,7 +69,7 @@ func TestNamesOfTheSpecificationAndOfEverynetAreFound(t *testing.T) {
 			t.Errorf("%s finds %s group %d", r.Short(), again.Name(), again.Group())
 		}
 	}
-	if n := len(every(t)); n != 9+4+3*8+12-3 { // 10 regions with one plan, 3 with 8 groups, one with 12
+	if n := len(every(t)); n != 9+4+3*8+12-3+2*8+2*6 { // 10 regions with one plan, 3 with 8 groups, one with 12, CN470's antennas
 		t.Errorf("%d plans", n)
 	}
 }
