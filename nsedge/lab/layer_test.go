@@ -421,7 +421,14 @@ func FuzzFramesNeverBreakTheLayer(f *testing.F) {
 		l.Know(eui, keys)
 		for _, k := range Kinds() {
 			tr := traits()[k]
-			if _, err := l.Arm(Fault{Kind: k, Amount: max(tr.low, 1), Count: -1}); err != nil && !tr.key {
+			f := Fault{Kind: k, Amount: max(tr.low, 1), Count: -1}
+			if k == RX2 {
+				f.Freq, f.Mod = 869_525_000, radio.LoRa{SF: 12, Bandwidth: 125_000}
+			}
+			if k == Commands {
+				f.Commands, f.Device = []byte{6}, eui
+			}
+			if _, err := l.Arm(f); err != nil && !tr.key {
 				t.Fatal(err)
 			}
 		}
