@@ -1,6 +1,6 @@
 # The bodies of the targets are in scripts/; each says what it needs.
 
-.PHONY: build build-all gui run deb image test test-deb check bench cover fuzz clean
+.PHONY: build build-all gui run deb image test test-deb test-image check bench cover fuzz clean
 
 build: gui # bin/gatewayd, static
 	@scripts/build
@@ -25,6 +25,9 @@ test: # go vet, go test -race, the black-box tests
 
 test-deb: gui # the packages: twice the same bytes, chroots, a machine with systemd
 	@scripts/deb/test
+
+test-image: gui # the card: twice the same bytes, booted, updated, without power
+	@scripts/image/test
 
 check: # gofmt, go vet, golangci-lint, import directions
 	@scripts/check

@@ -55,7 +55,7 @@ func (s *Server) table() []route {
 		{"/asyncapi.json", public, methods{http.MethodGet: document(apidoc.AsyncAPI)}},
 		{"/clients", "connections", methods{http.MethodGet: s.listClients}},
 		{"/clients/{id}", "connections", methods{http.MethodDelete: s.endClient}},
-	}, s.transferRoutes(), s.radioRoutes(), s.systemRoutes(), s.backupRoutes(), s.insightRoutes(), s.labRoutes())
+	}, s.transferRoutes(), s.radioRoutes(), s.systemRoutes(), s.applianceRoutes(), s.backupRoutes(), s.insightRoutes(), s.labRoutes())
 }
 
 // routes serves everything that there is.

@@ -64,6 +64,8 @@ type Config struct {
 	Lab Laboratory
 	// Backups of the whole gateway; nil: there are none.
 	Backups Backups
+	// Appliance is the machine, if there is nothing else on it; else nil.
+	Appliance Appliance
 	// Origins are the other sites whose pages may call, such as
 	// "https://example.org", or "*" for all. They need a token, cookies don't count.
 	Origins []string

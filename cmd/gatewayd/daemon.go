@@ -31,10 +31,11 @@ import (
 // parts are what a daemon is made of besides its configuration. The command
 // run makes them of the real world, the demo and the tests of what they like.
 type parts struct {
-	hardware *board.Hardware
-	firmware concentrator.Firmware
-	conf     *halconf.Conf // nil: radios and channels are the board's and the region's
-	store    *store.Store
+	hardware  *board.Hardware
+	appliance dataapi.Appliance // nil: gatewayd is not alone on the machine
+	firmware  concentrator.Firmware
+	conf      *halconf.Conf // nil: radios and channels are the board's and the region's
+	store     *store.Store
 
 	api   net.Listener // the Data API
 	cert  certs.Source // of api; nil: plain HTTP
@@ -107,7 +108,7 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	d.server, err = dataapi.New(dataapi.Config{
 		Network: cfg.Network.ID, Documents: p.store, Position: d.position, Ready: d.ready, Log: p.log,
 		Bands: bands(), BandNamed: bandNamed, Gateways: d.gateways, Origins: cfg.DataAPI.OriginList(),
-		Lab: bench, Machine: newMachine(d), TLS: d.tlsInfo, Backups: backups{cfg, p.store, d.eui},
+		Lab: bench, Machine: newMachine(d), TLS: d.tlsInfo, Backups: backups{cfg, p.store, d.eui}, Appliance: p.appliance,
 		HistoryBytes: cfg.DataAPI.HistorySize << 20, HistoryFile: cfg.DataAPI.HistoryFile,
 		MaxRequests: cfg.DataAPI.MaxRequests, MaxConnections: cfg.DataAPI.MaxConnections, MaxMessage: cfg.DataAPI.MaxMessage, MaxRate: cfg.DataAPI.MaxRate,
 	})

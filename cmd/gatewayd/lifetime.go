@@ -21,7 +21,8 @@ const (
 
 // runConcentrator runs the driver, and restarts it when it fails. What fails
 // before the chip has ever run is a matter of configuration or wiring and
-// ends the daemon at once, with the driver's diagnosis.
+// ends the daemon at once, with the driver's diagnosis; but not on an
+// appliance, where nobody would read that.
 func (d *daemon) runConcentrator(ctx context.Context) error {
 	pause, failures := firstRestart, 0
 	for {
@@ -33,13 +34,14 @@ func (d *daemon) runConcentrator(ctx context.Context) error {
 		if err == nil {
 			err = errors.New("it stopped without a reason")
 		}
-		if d.conc.Stats().Starts == 0 || errors.Is(err, concentrator.ErrConfig) {
+		patient := d.parts.appliance != nil // whose page tells what is wrong
+		if !patient && (d.conc.Stats().Starts == 0 || errors.Is(err, concentrator.ErrConfig)) {
 			return err
 		}
 		if time.Since(began) >= stable {
 			pause, failures = firstRestart, 0
 		}
-		if failures++; failures > restartLimit {
+		if failures++; failures > restartLimit && !patient {
 			return err
 		}
 		d.setDown(err)

@@ -66,6 +66,7 @@ func runDaemon(ctx context.Context, cfg config.Config, p parts) (err error) {
 	defer func() { err = errors.Join(err, open.close()) }()
 	p.log, p.ring = withRing(p.log)
 	log := p.log
+	p.appliance = theAppliance()
 	if p.supervisor, err = systemd(); err != nil {
 		return fmt.Errorf("the service manager: %w", err)
 	}
@@ -96,7 +97,10 @@ func runDaemon(ctx context.Context, cfg config.Config, p parts) (err error) {
 	if p.conf, err = loadConf(&cfg); err != nil {
 		return err
 	}
-	if err = p.openRadio(cfg, log); err != nil {
+	if err = p.openRadio(cfg, log); err != nil && p.appliance != nil {
+		err = p.withoutRadio(cfg, log, err)
+	}
+	if err != nil {
 		return err
 	}
 	open.add(p.hardware.Close)

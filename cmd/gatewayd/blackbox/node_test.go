@@ -47,6 +47,12 @@ func play(t *testing.T, script string, env map[string]string, asks map[string]fu
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), scenarioDeadline)
 	defer cancel()
+	return playUntil(ctx, t, script, env, asks)
+}
+
+// playUntil is play with another deadline, that of ctx.
+func playUntil(ctx context.Context, t *testing.T, script string, env map[string]string, asks map[string]func(context.Context) error) *recording {
+	t.Helper()
 	cmd := exec.CommandContext(ctx, "node", script)
 	cmd.Dir = "node"
 	cmd.Env = os.Environ()

@@ -24,7 +24,8 @@ import (
 // old one's, unless the daemon was well and the new one was kept.
 const (
 	tryOther = "gokrazy.try_boot_inactive=1"
-	trial    = 5 * time.Minute // in which the daemon has to be well for wellFor
+	trial    = 5 * time.Minute   // in which the daemon has to be well for wellFor
+	trialKey = "gatewayd.trial=" // on the kernel's command line: another time, for tests
 	wellFor  = 20 * time.Second
 )
 
@@ -95,7 +96,8 @@ func (s *slot) judge(ctx context.Context) {
 	if told == running {
 		return
 	}
-	s.log.Warn("a new version is on trial", "slot", running, "for", trial)
+	patience := trialTime()
+	s.log.Warn("a new version is on trial", "slot", running, "for", patience)
 	s.mu.Lock()
 	well := s.wellChan()
 	s.mu.Unlock()
@@ -109,9 +111,20 @@ func (s *slot) judge(ctx context.Context) {
 			return
 		}
 		s.log.Info("the new version is kept", "slot", running)
-	case <-time.After(trial):
+	case <-time.After(patience):
 		restart(s.log, "the new version is not well: back to the old one")
 	}
+}
+
+func trialTime() time.Duration {
+	for _, word := range cmdline() {
+		if v, ok := strings.CutPrefix(word, trialKey); ok {
+			if d, err := time.ParseDuration(v); err == nil {
+				return d
+			}
+		}
+	}
+	return trial
 }
 
 // boot has the kernel start a slot from now on; trying: the other one once.

@@ -25,10 +25,10 @@ export async function step (name, f) {
   }
 }
 
-// ask has the Go test do something and returns its answer.
-export async function ask (what) {
+// ask has the Go test do something, for so long at most, and returns its answer.
+export async function ask (what, ms = 60000) {
   say({ ask: what })
-  const { value, done } = await within(replies.next(), 60000, `the test's answer to "${what}"`)
+  const { value, done } = await within(replies.next(), ms, `the test's answer to "${what}"`)
   if (done) throw new Error('the test has gone away')
   const reply = JSON.parse(value)
   if (reply.error) throw new Error(`${what}: ${reply.error}`)

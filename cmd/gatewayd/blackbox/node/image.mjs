@@ -1,0 +1,62 @@
+// A device and an application at a gateway whose power is cut again and again.
+import { setTimeout as pause } from 'node:timers/promises'
+import { Air } from './air.mjs'
+import { AppServer, createDevice } from './as.mjs'
+import { Device } from './device.mjs'
+import { ask, finish, step } from './steps.mjs'
+
+const { HTTP, AIR, TOKEN, CUTS } = process.env
+const CUT_MS = 600_000 // until the machine is up again, on a busy host
+const EUI = '70b3d57ed00c0001'
+const keys = {
+  activation: 'OTAA', dev_class: 'A', counters_size: 4, band: 'EU863-870', encryption: 'NS', adr: { mode: 'off' },
+  app_eui: '70b3d57ed0000003', dev_eui: EUI, app_key: '2b7e151628aed2a6abf7158809cf4f3c'
+}
+let as, air, device
+
+async function connect () {
+  as = await AppServer.connect(HTTP, TOKEN)
+  air = await Air.connect(AIR, 'antenna of the test')
+  if (device) device.air = air
+}
+
+// talk sends an uplink that the application gets and answers; open() refuses
+// a counter that was used before.
+async function talk (text) {
+  const mark = as.mark
+  const x = await device.uplink(text)
+  const up = await as.expect('uplink', EUI, mark, { ms: 20_000 })
+  if (up.params.counter_up !== x.fcnt) throw new Error(`counter ${up.params.counter_up}, not ${x.fcnt}`)
+  as.answer(await as.expect('downlink_request', EUI, mark, { ms: 20_000 }), 'answer')
+  const frame = await x.rx1 ?? await x.rx2
+  if (!frame) throw new Error('no answer was heard in RX1 and RX2')
+  return device.open(frame).counter
+}
+
+await step('a device joins', async () => {
+  await connect()
+  await createDevice(HTTP, TOKEN, keys)
+  device = new Device(air, keys)
+  const x = await device.joinRequest()
+  const frame = await x.rx1 ?? await x.rx2
+  if (!frame) throw new Error('no join-accept was heard')
+  device.accept(frame)
+})
+
+await step('an application answers', async () => `FCntDown ${await talk('hello')}`)
+
+for (let i = 1; i <= +CUTS; i++) {
+  await step(`power cut ${i} under load: the session goes on and no counter is used twice`, async () => {
+    const mark = as.mark
+    const busy = (async () => { for (;;) { await device.uplink('load'); await pause(400) } })().catch(() => {})
+    await as.expect('uplink', EUI, mark, { ms: 20_000 })
+    await ask('cut', CUT_MS)
+    as.close(); air.close()
+    await busy
+    device.fcntUp++ // the last one may have been heard
+    await connect()
+    return `FCntDown ${await talk('still here')}`
+  })
+}
+
+finish()
