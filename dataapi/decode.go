@@ -100,6 +100,9 @@ func address(meta fields) (hash nsedge.PacketHash, device radio.EUI64, err error
 	return hash, device, err
 }
 
+// maxMAC is how many bytes of MAC commands fit into a frame header (FOpts).
+const maxMAC = 15
+
 func decodeDownlinkResponse(meta, params fields) (nsedge.Answer, error) {
 	var (
 		r   nsedge.DownlinkResponse
@@ -125,12 +128,21 @@ func decodeDownlinkResponse(meta, params fields) (nsedge.Answer, error) {
 		r.Encrypted = nil
 	}
 	r.HasPayload = r.Payload != nil
-	port, given, err := params.int("port", 1, 224)
+	port, given, err := params.int("port", 0, 224)
 	if err != nil {
 		return nil, err
 	}
 	if r.Port = 1; given {
 		r.Port = uint8(port)
+	}
+	if given && port == 0 {
+		switch n := len(r.Payload); {
+		case len(r.Encrypted) > 0:
+			return nil, badField("params.encrypted_payload", "goes to an application's port; MAC commands for port 0 are encrypted by the network server: give payload")
+		case n == 0 || n > maxMAC:
+			return nil, badField("params.payload", "%d bytes; with port 0 it is 1 to %d bytes of MAC commands", n, maxMAC)
+		}
+		r.MAC, r.Payload, r.HasPayload = r.Payload, nil, false
 	}
 	counter, given, err := params.int("counter_down", 0, 1<<32-1)
 	if err != nil {

@@ -43,6 +43,11 @@ type DownlinkResponse struct {
 	Pending     bool
 	Counter     *uint32 // upwards only; nil or an echo is no override
 	QueueIfLate bool
+
+	// MAC are MAC commands for the device, as bytes: at most 15. They go with
+	// the next frames and are repeated until the device answers; then nothing
+	// else of the response is used.
+	MAC []byte
 }
 
 // JoinResponse answers a [JoinRequest].

@@ -15,6 +15,9 @@ func (e *Edge) answerDownlink(a DownlinkResponse) error {
 	if err != nil {
 		return err
 	}
+	if a.MAC != nil {
+		return e.answerMAC(w, &a)
+	}
 	c, err := e.contentOf(w, &a)
 	if err != nil {
 		return err

@@ -48,6 +48,7 @@ const (
 	CodeDownlinkPort        = "downlink_port"           // 1 to 224
 	CodeDownlinkCounter     = "downlink_counter"        // counters only go up
 	CodeDownlinkPayload     = "downlink_payload"        // neither or both kinds of payload
+	CodeDownlinkMAC         = "downlink_mac"            // MAC commands of an application that can't be sent
 	CodeDownlinkAnswered    = "downlink_answered"       // the window is used already
 	CodeDownlinkUnknown     = "downlink_no_request"     // no such request is known
 	CodeDownlinkAmbiguous   = "downlink_ambiguous"      // several requests are open

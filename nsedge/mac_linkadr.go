@@ -114,6 +114,10 @@ func (e *Edge) masks(s *session) []chMask {
 	return append(all, own)
 }
 
+// unchanged is a data rate or power of LinkADRReq that leaves the device's as
+// it is (LoRaWAN 1.0.4 §5.2); only an AS asks for it.
+const unchanged = 15
+
 // linkADRAnswered takes the answers, one for each command of the block: all or
 // nothing was done.
 func linkADRAnswered(_ *Edge, s *session, commands []byte, answers [][]byte) string {
@@ -126,7 +130,13 @@ func linkADRAnswered(_ *Edge, s *session, commands []byte, answers [][]byte) str
 		all &= a[0]
 	}
 	if all == 0x07 {
-		s.DataRate, s.TXPower, s.NbTrans, s.Masked = int8(p.DataRate), p.TXPower, p.Redundancy.NbRep, true
+		if p.DataRate != unchanged {
+			s.DataRate = int8(p.DataRate)
+		}
+		if p.TXPower != unchanged {
+			s.TXPower = p.TXPower
+		}
+		s.NbTrans, s.Masked = p.Redundancy.NbRep, true
 		s.history = nil // heard with another power
 		return ""
 	}

@@ -51,8 +51,15 @@ func newChannelSetup() setup {
 				if slices.ContainsFunc(known, func(c region.Channel) bool { return c.Freq == f }) {
 					continue
 				}
+				index := 0
+				for slices.ContainsFunc(known, func(c region.Channel) bool { return c.Index == index }) {
+					index++
+				}
+				if index >= region.MaxChannels { // an AS gave it others
+					return nil
+				}
 				return macBytes(lorawan.NewChannelReq, &lorawan.NewChannelReqPayload{
-					ChIndex: uint8(len(known)), Freq: uint32(f), MinDR: uint8(known[0].MinDR), MaxDR: uint8(known[0].MaxDR),
+					ChIndex: uint8(index), Freq: uint32(f), MinDR: uint8(known[0].MinDR), MaxDR: uint8(known[0].MaxDR),
 				})
 			}
 			return nil
@@ -69,7 +76,11 @@ func newChannelSetup() setup {
 			case !a.DataRateRangeOK:
 				return "it can't use the data rates"
 			}
-			s.Extra = append(slices.Clip(s.Extra), region.Channel{Index: int(p.ChIndex), Freq: radioHertz(p.Freq), MinDR: int(p.MinDR), MaxDR: int(p.MaxDR)})
+			s.Extra = slices.DeleteFunc(slices.Clone(s.Extra), func(c region.Channel) bool { return c.Index == int(p.ChIndex) })
+			if p.Freq == 0 {
+				return "" // it is taken away
+			}
+			s.Extra = append(s.Extra, region.Channel{Index: int(p.ChIndex), Freq: radioHertz(p.Freq), MinDR: int(p.MinDR), MaxDR: int(p.MaxDR)})
 			return ""
 		},
 	}

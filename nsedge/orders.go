@@ -56,6 +56,7 @@ type order struct {
 	CID    plainCID `json:"cid"`
 	Bytes  []byte   `json:"bytes"`
 	Tries  int      `json:"tries,omitempty"` // how often it was on the air
+	App    bool     `json:"app,omitempty"`   // an AS wants it: see inject.go
 	urgent bool
 	sent   bool // since the last uplink
 	saved  bool
@@ -184,6 +185,10 @@ func (e *Edge) settled(r *reception, s *session, set *setup, x *order, answers [
 		e.noticef(Info, CodeMACAccepted, m, "the device obeyed %s", name)
 		return
 	}
+	if x.App {
+		e.noticef(Warning, CodeMACRefused, m, "the device refused the application's %s: %s", name, why)
+		return
+	}
 	o.refuse(set.cid, x.Bytes, r.came)
 	if set.cid == lorawan.LinkADRReq && (o.nacks >= maxNACKs || o.plainMask > 1) {
 		o.refuse(set.cid, nil, r.came)
@@ -198,6 +203,11 @@ func (e *Edge) unanswered(r *reception, s *session, set *setup, x *order) {
 		return // it is sent again
 	}
 	s.orders.drop(x)
+	if x.App {
+		e.noticef(Warning, CodeMACNoAnswer, e.meta(s.dev, s, r.hash, r.first.Gateway),
+			"the device did not answer the application's %s, %d times: it may not hear the gateway, or not know the command", macTables[false][set.cid].name, x.Tries)
+		return
+	}
 	s.orders.refuse(set.cid, nil, r.came)
 	e.noticef(Warning, CodeMACNoAnswer, e.meta(s.dev, s, r.hash, r.first.Gateway),
 		"the device did not answer %s, %d times: it may not hear the gateway, or not know the command. It is left alone with that for %v; set mac to %s to leave it alone for good",
@@ -209,7 +219,10 @@ func (e *Edge) unanswered(r *reception, s *session, set *setup, x *order) {
 func (e *Edge) review(s *session, now time.Time) {
 	if s.dev.spec.handsOff() {
 		if s.orders != nil {
-			s.orders.open = nil
+			s.orders.open = slices.DeleteFunc(s.orders.open, func(x *order) bool { return !x.App })
+			if s.orders.dirty {
+				e.saveSettings(s)
+			}
 		}
 		return
 	}
@@ -217,7 +230,7 @@ func (e *Edge) review(s *session, now time.Time) {
 		commands := set.want(e, s)
 		x := s.orders.find(set.cid)
 		switch {
-		case x != nil && x.Tries > 0: // first it has to be settled
+		case x != nil && (x.Tries > 0 || x.App): // first it has to be settled
 			continue
 		case x != nil && !slices.Equal(x.Bytes, commands):
 			s.orders.drop(x)
@@ -237,12 +250,12 @@ func (e *Edge) review(s *session, now time.Time) {
 
 // ordersDue are the orders that may go into the next downlink.
 func (s *session) ordersDue() []*order {
-	if s == nil || s.orders == nil || s.dev.spec.handsOff() {
+	if s == nil || s.orders == nil {
 		return nil
 	}
 	due := make([]*order, 0, len(s.orders.open))
 	for _, set := range setups() {
-		if x := s.orders.find(set.cid); x != nil && x.saved {
+		if x := s.orders.find(set.cid); x != nil && s.dueNow(&set, x) && (x.App || !s.dev.spec.handsOff()) {
 			due = append(due, x)
 		}
 	}

@@ -105,6 +105,10 @@ func steps(first radio.Hertz, n int) []radio.Hertz {
 	return out
 }
 
+// MaxChannels is how many channels a device has where they are not fixed
+// (RP002 §2.5.2): a channel mask has that many bits.
+const MaxChannels = 16
+
 const cfListChannels = 5 // a CFList of type 0 has no more (LoRaWAN 1.0.4 §6.2.6)
 
 // CFList returns the 16 bytes that a join-accept carries: extra channels (type
