@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -45,6 +46,7 @@ type parts struct {
 	supervisor *supervisor // nil: nobody
 
 	tell   func(nsedge.Event)                           // told of each event, beside the Data API; nil: nobody
+	poll   time.Duration                                // between looks at the receive buffer; 0: the driver's own choice
 	random io.Reader                                    // of the network server; nil: crypto/rand
 	lab    func(nsedge.Air) *lab.Layer                  // puts a laboratory's layer between network server and radio; nil: none
 	also   []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
@@ -94,7 +96,7 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	rc.Firmware, rc.Log = p.firmware, p.log
+	rc.Firmware, rc.Log, rc.Poll = p.firmware, p.log, p.poll
 	d.remarks(&rc)
 	d.timeSources(&rc, p.hardware.Board)
 	if err := d.listenBeforeTalk(&rc, p.hardware); err != nil {

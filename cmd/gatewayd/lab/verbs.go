@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -20,9 +21,14 @@ type Result = map[string]any
 
 // verb is one word of the vocabulary.
 type verb struct {
-	doc string // one line
-	own bool   // of the whole bench, not of one device
-	run func(ctx context.Context, b *Bench, args map[string]any) (any, error)
+	doc  string // one line
+	own  bool   // of the whole bench, not of one device
+	args reflect.Type
+	run  func(ctx context.Context, b *Bench, args map[string]any) (any, error)
+}
+
+func word[A any](doc string, own bool, run func(context.Context, *Bench, A) (any, error)) verb {
+	return verb{doc, own, reflect.TypeFor[A](), with(run)}
 }
 
 // ErrCall says that a verb was called wrongly.
@@ -31,30 +37,30 @@ var ErrCall = errors.New("wrong call")
 // vocabulary is everything that scripts and the HTTP interface can say.
 func vocabulary() map[string]verb {
 	return map[string]verb{
-		"device":          {"make a device known to the network; a virtual one is switched on", true, with(device)},
-		"dut":             {"the device under test, with changed settings", true, with(dut)},
-		"settings":        {"change a device's settings in the network", false, with(settings)},
-		"reboot":          {"switch a virtual device off and on again", false, with(reboot)},
-		"expect_session":  {"wait until a device can talk: for its join, unless it is personalised", false, with(expectSession)},
-		"region":          {"what the regional parameters say", true, with(regional)},
-		"expect_join":     {"wait until a device has asked to join and got its accept", false, with(expectJoin)},
-		"expect_uplink":   {"wait for a data frame of a device", false, with(expectUplink)},
-		"expect_downlink": {"wait until a downlink to a device was on the air", false, with(expectDownlink)},
-		"expect_notice":   {"wait for what the network server says of a device", false, with(expectNotice)},
-		"expect_silence":  {"see that a device sends nothing for a while", false, with(expectSilence)},
-		"answer":          {"answer the last uplink of a device", false, with(answer)},
-		"push":            {"send a downlink now, to a device of class B or C", false, with(push)},
-		"probe":           {"send a confirmed downlink after the next uplink, and see whether it is acknowledged", false, with(probe)},
-		"mac":             {"send MAC commands that the network server knows nothing of", false, with(mac)},
-		"status":          {"ask a device for its battery and margin", false, with(status)},
-		"fault":           {"arm a fault", false, with(arm)},
-		"faults":          {"list the armed faults", true, with(faults)},
-		"disarm":          {"take a fault back, or all", true, with(disarm)},
-		"send_raw":        {"send any frame at any microsecond", true, with(sendRaw)},
-		"listen_raw":      {"wait for any frame, be its CRC bad or its network foreign", true, with(listenRaw)},
-		"measure":         {"collect figures of a device's next uplinks", false, with(measure)},
-		"wait":            {"let time pass", true, with(wait)},
-		"now":             {"the time of the bench, seconds", true, with(now)},
+		"device":          word("make a device known to the network; a virtual one is switched on", true, device),
+		"dut":             word("the device under test, with changed settings", true, dut),
+		"settings":        word("change a device's settings in the network", false, settings),
+		"reboot":          word("switch a virtual device off and on again", false, reboot),
+		"expect_session":  word("wait until a device can talk: for its join, unless it is personalised", false, expectSession),
+		"region":          word("what the regional parameters say", true, regional),
+		"expect_join":     word("wait until a device has asked to join and got its accept", false, expectJoin),
+		"expect_uplink":   word("wait for a data frame of a device", false, expectUplink),
+		"expect_downlink": word("wait until a downlink to a device was on the air", false, expectDownlink),
+		"expect_notice":   word("wait for what the network server says of a device", false, expectNotice),
+		"expect_silence":  word("see that a device sends nothing for a while", false, expectSilence),
+		"answer":          word("answer the last uplink of a device", false, answer),
+		"push":            word("send a downlink now, to a device of class B or C", false, push),
+		"probe":           word("send a confirmed downlink after the next uplink, and see whether it is acknowledged", false, probe),
+		"mac":             word("send MAC commands that the network server knows nothing of", false, mac),
+		"status":          word("ask a device for its battery and margin", false, status),
+		"fault":           word("arm a fault", false, arm),
+		"faults":          word("list the armed faults", true, faults),
+		"disarm":          word("take a fault back, or all", true, disarm),
+		"send_raw":        word("send any frame at any microsecond", true, sendRaw),
+		"listen_raw":      word("wait for any frame, be its CRC bad or its network foreign", true, listenRaw),
+		"measure":         word("collect figures of a device's next uplinks", false, measure),
+		"wait":            word("let time pass", true, wait),
+		"now":             word("the time of the bench, seconds", true, now),
 	}
 }
 
@@ -65,6 +71,31 @@ func Verbs() map[string]string {
 		out[name] = v.doc
 	}
 	return out
+}
+
+// Arguments are the names of what a verb takes, in order.
+func Arguments(verb string) []string {
+	v, ok := vocabulary()[verb]
+	if !ok {
+		return nil
+	}
+	return names(v.args)
+}
+
+// names are those that JSON has for the fields of a type.
+func names(t reflect.Type) (out []string) {
+	if t.Kind() != reflect.Struct {
+		return nil // what it hands on
+	}
+	for f := range t.Fields() {
+		if f.Anonymous {
+			out = append(out, names(f.Type)...)
+		} else {
+			out = append(out, f.Tag.Get("json"))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Call runs a verb with named arguments. The error wraps [ErrCall] where the
