@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"slices"
 
 	"gatewayd/nsedge"
 	"gatewayd/nsedge/region"
@@ -20,6 +21,7 @@ func regional(_ context.Context, b *Bench, _ struct{}) (any, error) {
 		"name": r.Short(), "fixed": r.Group() > 0, "join_channels": frequencies(narrow(join)), "channels": frequencies(narrow(r.Channels())),
 		"min_datarate": int64(b.slowest()), "max_datarate": int64(top), "rx2_freq": freq.MHz(), "rx2_datarate": int64(rate),
 		"max_rx1_offset": int64(r.MaxRX1Offset()), "tx_param_setup": r.HasTXParamSetup(), "group": int64(r.Group()), "dwell": r.Dwell().Uplink,
+		"duty_cycle": slices.ContainsFunc(r.SubBands(), func(s region.SubBand) bool { return s.Duty < 1 }),
 	}, nil
 }
 
