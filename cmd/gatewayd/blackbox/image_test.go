@@ -39,7 +39,7 @@ type pi struct {
 	token                  string
 
 	cmd  *exec.Cmd
-	done chan error
+	done chan struct{} // closed when the emulator has ended
 }
 
 // newPi makes the card of an image and puts files onto its boot partition.
@@ -109,8 +109,11 @@ func (p *pi) boot(ctx context.Context) (time.Duration, error) {
 	if err := p.cmd.Start(); err != nil {
 		return 0, err
 	}
-	p.done = make(chan error, 1)
-	go func(cmd *exec.Cmd, done chan<- error) { done <- cmd.Wait() }(p.cmd, p.done)
+	p.done = make(chan struct{})
+	go func(cmd *exec.Cmd, done chan<- struct{}) {
+		_ = cmd.Wait() // restarted or killed
+		close(done)
+	}(p.cmd, p.done)
 	ctx, cancel := context.WithTimeout(ctx, bootDeadline)
 	defer cancel()
 	for poll := time.NewTicker(500 * time.Millisecond); ; {
@@ -119,9 +122,8 @@ func (p *pi) boot(ctx context.Context) (time.Duration, error) {
 			return time.Since(began), nil
 		}
 		select {
-		case err := <-p.done:
-			p.done <- err
-			return 0, fmt.Errorf("the machine went off: %w %s", err, stderr)
+		case <-p.done:
+			return 0, fmt.Errorf("the machine went off: %s", stderr)
 		case <-ctx.Done():
 			return 0, fmt.Errorf("no answer after %v", bootDeadline)
 		case <-poll.C:

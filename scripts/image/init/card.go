@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -126,7 +127,7 @@ type card struct{ System System }
 
 // readCard takes over what a person put on the boot partition. Whatever is
 // wrong with it goes to ERROR.TXT there, and what was before stays.
-func readCard(d disk, log *slog.Logger) card {
+func readCard(ctx context.Context, d disk, log *slog.Logger) card {
 	c := card{System: defaultSystem()}
 	var faults []string
 	fault := func(what string, err error) {
@@ -151,7 +152,7 @@ func readCard(d disk, log *slog.Logger) card {
 			fault(reset, forget())
 		}
 		fault("/perm", makeFolders())
-		fault(cardConf, takeConf(filepath.Join(dir, cardConf)))
+		fault(cardConf, takeConf(ctx, filepath.Join(dir, cardConf)))
 		fault(cardFirmware, takeFirmware(filepath.Join(dir, cardFirmware)))
 		return nil
 	})
@@ -177,7 +178,7 @@ func answer(dir, reset string, faults []string) error {
 	case len(faults) == 0:
 		return os.Remove(file)
 	}
-	return os.WriteFile(file, []byte(text), 0o644)
+	return os.WriteFile(file, []byte(text), 0o644) //nolint:gosec // for everybody
 }
 
 // withCard mounts the boot partition for as long as f takes.
@@ -200,12 +201,12 @@ func forget() error {
 
 func makeFolders() error {
 	for _, dir := range []string{confDir, stateDir, firmwareDir} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // on the way to what the daemon owns
 			return err
 		}
 	}
 	for _, dir := range []string{confDir, stateDir} {
-		if err := errors.Join(os.Chmod(dir, 0o750), os.Chown(dir, user, user)); err != nil {
+		if err := errors.Join(os.Chmod(dir, 0o700), os.Chown(dir, user, user)); err != nil { //nolint:gosec // a folder, the daemon's alone
 			return err
 		}
 	}
@@ -215,7 +216,7 @@ func makeFolders() error {
 // takeConf takes the card's configuration over if it is another one than last
 // time and the daemon finds no fault with it. With none at all, the image's
 // own holds.
-func takeConf(file string) error {
+func takeConf(ctx context.Context, file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -228,7 +229,7 @@ func takeConf(file string) error {
 		if none == nil {
 			return nil
 		}
-	} else if fault = checkConf(text); fault == nil {
+	} else if fault = checkConf(ctx, text); fault == nil {
 		return errors.Join(replace(confFile, text, user), replace(confSum, []byte(sum), 0))
 	}
 	if none == nil {
@@ -241,13 +242,13 @@ func takeConf(file string) error {
 }
 
 // checkConf has the daemon judge a configuration.
-func checkConf(text []byte) error {
+func checkConf(ctx context.Context, text []byte) error {
 	const file = confDir + "/card.toml"
 	if err := replace(file, text, user); err != nil {
 		return err
 	}
-	defer os.Remove(file)
-	cmd := exec.Command(gatewayd, "config", "check", "-c", file)
+	defer func() { _ = os.Remove(file) }()
+	cmd := exec.CommandContext(ctx, gatewayd, "config", "check", "-c", file)
 	cmd.SysProcAttr = asUser()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("it is not taken over:\n%s", bytes.TrimSpace(out))

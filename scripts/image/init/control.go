@@ -23,7 +23,7 @@ type state struct {
 	Trial   bool   `json:"trial"` // this version is not kept yet
 }
 
-func serveControl(s *slot, d *daemon, log *slog.Logger) {
+func serveControl(s *slot, log *slog.Logger) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		_, running := s.number()
@@ -41,7 +41,7 @@ func serveControl(s *slot, d *daemon, log *slog.Logger) {
 	})
 	mux.HandleFunc("POST /reset", func(w http.ResponseWriter, _ *http.Request) {
 		err := withCard(s.disk, true, func(dir string) error {
-			return os.WriteFile(dir+"/"+cardReset, nil, 0o644)
+			return os.WriteFile(dir+"/"+cardReset, nil, 0o600)
 		})
 		reply(w, struct{}{}, err)
 		if err == nil {
@@ -54,7 +54,7 @@ func serveControl(s *slot, d *daemon, log *slog.Logger) {
 	})
 	l, err := net.Listen("unix", controlSocket)
 	if err == nil {
-		err = errors.Join(os.Chown(controlSocket, 0, user), os.Chmod(controlSocket, 0o660))
+		err = errors.Join(os.Chown(controlSocket, 0, user), os.Chmod(controlSocket, 0o660)) //nolint:gosec // the daemon's group
 	}
 	if err != nil {
 		log.Error("the daemon can't ask for updates", "err", err)

@@ -30,23 +30,21 @@ type daemon struct {
 	log      *slog.Logger
 	healthy  func() // called for each sign of life
 	watchdog *watchdog
-
-	process atomic.Pointer[os.Process]
 }
 
 func (d *daemon) run(ctx context.Context) {
-	heard, err := listenNotify()
+	heard, err := listenNotify(ctx)
 	if err != nil {
 		d.log.Error("the daemon's signs of life can't be heard", "err", err)
 		restart(d.log, "no notify socket")
 	}
-	for hangs := 0; ctx.Err() == nil; time.Sleep(pause) {
-		if d.once(heard) {
+	for hangs := 0; ctx.Err() == nil; wait(ctx, pause) {
+		if d.once(ctx, heard) {
 			hangs++
 		} else {
 			hangs = 0
 		}
-		hold := exec.Command(gatewayd, "board", "hold", "-c", confFile)
+		hold := exec.CommandContext(ctx, gatewayd, "board", "hold", "-c", confFile)
 		hold.SysProcAttr = asUser()
 		if out, err := hold.CombinedOutput(); err != nil {
 			d.log.Warn("the concentrator could not be held in reset", "err", err, "says", strings.TrimSpace(string(out)))
@@ -58,9 +56,9 @@ func (d *daemon) run(ctx context.Context) {
 }
 
 // once runs the daemon until it ends; true: because it hung.
-func (d *daemon) once(heard <-chan string) (hung bool) {
+func (d *daemon) once(ctx context.Context, heard <-chan string) (hung bool) {
 	allow(d.log)
-	cmd := exec.Command(gatewayd, "run", "-c", confFile)
+	cmd := exec.CommandContext(ctx, gatewayd, "run", "-c", confFile)
 	cmd.Env = []string{
 		"HOME=" + stateDir, "PATH=/user", "SSL_CERT_FILE=/etc/ssl/ca-bundle.pem",
 		"NOTIFY_SOCKET=" + notifySocket, fmt.Sprintf("WATCHDOG_USEC=%d", silence.Microseconds()),
@@ -72,8 +70,6 @@ func (d *daemon) once(heard <-chan string) (hung bool) {
 		d.log.Error("the daemon can't be started", "err", err)
 		return false
 	}
-	d.process.Store(cmd.Process)
-	defer d.process.Store(nil)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	patience := time.NewTimer(4 * silence) // a start may take longer
@@ -101,14 +97,7 @@ func (d *daemon) once(heard <-chan string) (hung bool) {
 	}
 }
 
-// end ends the daemon, which is then started again.
-func (d *daemon) end() {
-	if p := d.process.Load(); p != nil {
-		_ = p.Signal(syscall.SIGTERM)
-	}
-}
-
-func listenNotify() (<-chan string, error) {
+func listenNotify(ctx context.Context) (<-chan string, error) {
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notifySocket, Net: "unixgram"})
 	if err != nil {
 		return nil, err
@@ -116,7 +105,7 @@ func listenNotify() (<-chan string, error) {
 	if err := os.Chown(notifySocket, 0, user); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(notifySocket, 0o660); err != nil {
+	if err := os.Chmod(notifySocket, 0o660); err != nil { //nolint:gosec // the daemon's group
 		return nil, err
 	}
 	heard := make(chan string)
@@ -124,7 +113,7 @@ func listenNotify() (<-chan string, error) {
 		for buf := make([]byte, 4096); ; {
 			n, err := c.Read(buf)
 			if err != nil {
-				time.Sleep(time.Second)
+				wait(ctx, time.Second)
 				continue
 			}
 			select {
@@ -145,7 +134,7 @@ func allow(log *slog.Logger) {
 			if err := os.Chown(f, 0, user); err != nil {
 				log.Warn("device", "err", err)
 			}
-			if err := os.Chmod(f, 0o660); err != nil {
+			if err := os.Chmod(f, 0o660); err != nil { //nolint:gosec // the daemon's group
 				log.Warn("device", "err", err)
 			}
 		}
@@ -158,7 +147,7 @@ type watchdog struct{ stopped atomic.Bool }
 
 // openWatchdog takes the watchdog before gokrazy's library does, which would
 // feed it whatever happens.
-func openWatchdog(log *slog.Logger) *watchdog {
+func openWatchdog(ctx context.Context, log *slog.Logger) *watchdog {
 	w := new(watchdog)
 	if err := unix.Mount("devtmpfs", "/dev", "devtmpfs", 0, ""); err != nil && err != unix.EBUSY {
 		log.Error("/dev", "err", err)
@@ -172,7 +161,7 @@ func openWatchdog(log *slog.Logger) *watchdog {
 	go func() {
 		for !w.stopped.Load() {
 			_, _ = f.Write([]byte{0})
-			time.Sleep(time.Second)
+			wait(ctx, time.Second)
 		}
 		log.Error("the hardware watchdog is not fed any more")
 	}()

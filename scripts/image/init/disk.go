@@ -105,8 +105,8 @@ func grow(d disk, log *slog.Logger) error {
 		return err
 	}
 	defer perm.Close()
-	const ext4ResizeFS = 0x40086610 // EXT4_IOC_RESIZE_FS
-	return ioctl(perm, ext4ResizeFS, unsafe.Pointer(&blocks))
+	const ext4ResizeFS = 0x40086610                           // EXT4_IOC_RESIZE_FS
+	return ioctl(perm, ext4ResizeFS, unsafe.Pointer(&blocks)) //nolint:gosec // what the kernel takes
 }
 
 // setPartition writes the table's entry of the data partition and tells the
@@ -138,9 +138,9 @@ func setPartition(d disk, start, size int64) error {
 	arg := struct {
 		op, flags, length int32
 		data              unsafe.Pointer
-	}{op: 3, length: int32(unsafe.Sizeof(part)), data: unsafe.Pointer(&part)} // BLKPG_RESIZE_PARTITION
+	}{op: 3, length: int32(unsafe.Sizeof(part)), data: unsafe.Pointer(&part)} //nolint:gosec // BLKPG_RESIZE_PARTITION
 	const blkpg = 0x1269
-	return ioctl(f, blkpg, unsafe.Pointer(&arg))
+	return ioctl(f, blkpg, unsafe.Pointer(&arg)) //nolint:gosec // what the kernel takes
 }
 
 func ioctl(f *os.File, request uintptr, arg unsafe.Pointer) error {

@@ -30,7 +30,8 @@ var version = "unknown"
 
 func main() {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	dog := openWatchdog(log)
+	ctx := context.Background() // until the power goes
+	dog := openWatchdog(ctx, log)
 	if err := gokrazy.Boot(version); err != nil {
 		log.Error("the machine can't be set up: it restarts in 10 s", "err", err)
 		os.Exit(1) // the kernel panics, and restarts
@@ -44,7 +45,7 @@ func main() {
 	if err := grow(disk, log); err != nil {
 		log.Error("the data partition can't be grown to the card", "err", err)
 	}
-	card := readCard(disk, log)
+	card := readCard(ctx, disk, log)
 	if err := settle(card.System); err != nil {
 		log.Error("the system's settings", "err", err)
 	}
@@ -52,10 +53,10 @@ func main() {
 		log.Error("the network can't be started", "err", err)
 	}
 	s := &slot{disk: disk, log: log}
-	go s.judge(context.Background())
+	go s.judge(ctx)
 	d := &daemon{log: log, healthy: s.healthy, watchdog: dog}
-	go serveControl(s, d, log)
-	d.run(context.Background())
+	go serveControl(s, log)
+	d.run(ctx)
 }
 
 func release() string {
@@ -91,11 +92,19 @@ func services(s System) []*gokrazy.Service {
 // restart ends everything, at once: what matters is on the disk.
 func restart(log *slog.Logger, why string) {
 	log.Warn("the machine restarts", "why", why)
-	time.Sleep(time.Second) // for the console and the answer to who asked
+	wait(context.Background(), time.Second) // for the console and the answer to who asked
 	unix.Sync()
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART); err != nil {
 		log.Error("restart", "err", err)
 		os.Exit(1) // the kernel panics, and restarts
+	}
+}
+
+// wait waits, but not beyond ctx.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 

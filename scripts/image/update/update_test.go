@@ -49,7 +49,7 @@ func TestUpdateIsWhatWasSigned(t *testing.T) {
 		}
 	}
 	// Every byte but those of base64's unused bits counts.
-	for i := range len(file) {
+	for i := range file {
 		bad := bytes.Clone(file)
 		bad[i] ^= 0x41
 		if _, err := install(bad, public); err == nil {
