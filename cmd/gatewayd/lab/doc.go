@@ -11,6 +11,8 @@
 //	measure.go   verbs that count
 //	software.go  the virtual devices, healthy and with a defect
 //	script.go    Starlark: the vocabulary as functions, the cases of a file
+//	values.go    values of the language, and of JSON
+//	suite.go     the suite of tests that is built in
 //	report.go    what came out: for people, and as JUnit XML
 //	virtual.go   hours in seconds
 //
