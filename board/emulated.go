@@ -44,6 +44,7 @@ type Emulation struct {
 	Start  uint32              // the chip's 32 MHz counter at the beginning
 	Medium *air.Medium         // nil: a new one, closed with the hardware
 	Seed   uint64              // of the new medium's chance
+	Place  air.StationConfig   // path loss or position of the antenna
 	Faults *sx1302sim.Faults
 	PPM    float64        // by which the chip's crystal is fast
 	PPS    *sx1302sim.PPS // pulses of a satellite receiver
@@ -89,7 +90,7 @@ func Emulate(e Emulation) (*Hardware, *sx1302sim.Chip, error) {
 	}
 	chip, err := sx1302sim.New(sx1302sim.Config{
 		EUI: e.EUI, Model: e.Model, Radios: [2]sx1302sim.RadioKind{e.Radio, e.Radio},
-		Medium: e.Medium, Timing: timing, CounterStart: e.Start, RSSIOffset: radio.DBm(e.RSSI),
+		Medium: e.Medium, Station: e.Place, Timing: timing, CounterStart: e.Start, RSSIOffset: radio.DBm(e.RSSI),
 		PPM: e.PPM, PPS: e.PPS, Faults: e.Faults, Lax: e.Lax, Log: e.Log,
 	})
 	if err != nil {

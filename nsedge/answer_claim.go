@@ -1,6 +1,7 @@
 package nsedge
 
 import (
+	"strings"
 	"time"
 
 	"gatewayd/nsedge/region"
@@ -11,16 +12,33 @@ import (
 const claimLife = 10 * time.Minute
 
 // live finds a device that an AS names, and checks that the gateway that it
-// may insist on is this one.
+// may insist on is there.
 func (e *Edge) live(eui radio.EUI64, gateway *radio.EUI64) (*device, error) {
 	d := e.byEUI[eui]
 	if d == nil {
 		return nil, refuse(CodeDeviceUnknown, "device", "device %v is not registered", eui)
 	}
-	if gateway != nil && e.cfg.Gateway != (radio.EUI64{}) && *gateway != e.cfg.Gateway {
-		return nil, refuse(CodeGatewayNotLive, "gateway", "gateway %v is not live, %v is: leave gateway out", *gateway, e.cfg.Gateway)
+	if gateway == nil || e.cfg.Gateway == (radio.EUI64{}) {
+		return d, nil
 	}
-	return d, nil
+	if g := e.gateway(*gateway); g != nil && !g.gone {
+		return d, nil
+	}
+	return nil, refuse(CodeGatewayNotLive, "gateway", "gateway %v is not live, %s: leave gateway out", *gateway, e.liveOnes())
+}
+
+// liveOnes tells people which gateways are there.
+func (e *Edge) liveOnes() string {
+	var names []string
+	for _, g := range e.gateways {
+		if !g.gone {
+			names = append(names, g.EUI.String())
+		}
+	}
+	if len(names) > 1 {
+		return strings.Join(names, ", ") + " are"
+	}
+	return strings.Join(names, "") + " is"
 }
 
 // answerClaim takes a downlink_claim: the AS gets a downlink_request at once,
@@ -35,13 +53,15 @@ func (e *Edge) answerClaim(a Claim) error {
 		return refuse(CodeDownlinkBlocked, "device", "downlinks of device %v are blocked: clear block_downlink", a.Device)
 	case d.session() == nil:
 		return refuse(CodeDownlinkNoWindow, "device", "device %v has no session yet: claim again when it has joined", a.Device)
+	case d.spec.Class == "B" && a.Gateway != nil && *a.Gateway != e.cfg.Gateway && (e.anytime(d) || d.spec.Multicast):
+		return refuse(CodeGatewayNotLive, "gateway", "ping slots are served by gateway %v only: leave gateway out", e.cfg.Gateway)
 	}
 	if e.anytime(d) || d.spec.Multicast {
-		return e.claimRXC(d)
+		return e.claimRXC(d, a.Gateway)
 	}
 	var f fingerprint
 	copy(f[:], a.Device[:])
-	w := &window{hash: e.packetHash(f), kind: claimWindow, dev: d, up: d.busy().lastUp, announced: d.session().nextApp(), index: -1}
+	w := &window{hash: e.packetHash(f), kind: claimWindow, insist: a.Gateway, dev: d, up: d.busy().lastUp, announced: d.session().nextApp(), index: -1}
 	e.windows[w.hash] = w
 	e.arm(w, time.Now().Add(claimLife))
 	w.state = beforeRX2
@@ -49,7 +69,7 @@ func (e *Edge) answerClaim(a Claim) error {
 	_, dr := e.cfg.Region.RX2()
 	now := time.Now()
 	e.publish(&DownlinkRequest{
-		Meta: e.meta(d, d.session(), w.hash, e.cfg.Gateway), TXTime: now, Deadline: now.Add(claimLife),
+		Meta: e.meta(d, d.session(), w.hash, e.insisted(a.Gateway)), TXTime: now, Deadline: now.Add(claimLife),
 		Counter: w.announced, MaxSize: max(e.cfg.Region.MaxPayload(dr, region.Version{})-maxFOpts, 0),
 	})
 	return nil

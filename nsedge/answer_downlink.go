@@ -122,7 +122,7 @@ func (e *Edge) findWindow(hash PacketHash, eui radio.EUI64) (*window, error) {
 func (e *Edge) contentOf(w *window, a *DownlinkResponse) (*content, error) {
 	c := &content{
 		app: true, port: a.Port, plain: a.Payload, encrypted: a.Encrypted, confirmed: a.Confirmed,
-		pending: a.Pending, counter: a.Counter, ifLate: a.QueueIfLate, came: time.Now(),
+		pending: a.Pending, counter: a.Counter, ifLate: a.QueueIfLate, gateway: w.insist, came: time.Now(),
 	}
 	if c.port == 0 {
 		c.port = 1

@@ -61,7 +61,7 @@ func (e *Edge) tickBeacons(now time.Time) {
 		b.due = now.Add(time.Hour)
 		return
 	}
-	at, ok := e.nowOnAir()
+	at, ok := e.local.now()
 	gps, q := time.Duration(0), TimeQuality{}
 	if ok {
 		gps, q = e.cfg.Clock.GPSTime(at)
@@ -151,18 +151,18 @@ func (e *Edge) launchBeacon() error {
 	freq, dr := e.beaconChannel(classb.Count(b.next))
 	eirp, _ := e.cfg.Region.EIRP(freq)
 	s := slot{name: "beacon", at: at, start: b.start, freq: freq, dr: dr, mod: mod, power: eirp - radio.DBm(e.cfg.AntennaGain)}
-	if b.spent, err = e.ledger.check(&s, mod.Airtime(len(phy)), e.cfg.IgnoreDutyCycle); err != nil {
+	if b.spent, err = e.local.ledger.check(&s, mod.Airtime(len(phy)), e.cfg.IgnoreDutyCycle); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(e.running, scheduleWait)
 	defer cancel()
 	e.lastID++
-	err = e.air.Schedule(ctx, radio.Downlink{ID: e.lastID, Payload: phy, At: s.at, Freq: s.freq, Mod: s.mod, Power: s.power})
+	err = e.local.Air.Schedule(ctx, radio.Downlink{ID: e.lastID, Payload: phy, At: s.at, Freq: s.freq, Mod: s.mod, Power: s.power})
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) { // then it may have been taken
 		return err
 	}
 	b.id = e.lastID
-	e.account(b.spent)
+	e.account(e.local, b.spent)
 	return nil
 }
 
@@ -188,7 +188,7 @@ func (e *Edge) beaconReport(r *radio.Report) bool {
 	b.id = 0
 	if r.Err != nil {
 		b.Missed++
-		e.ledger.cancel(b.spent)
+		e.local.ledger.cancel(b.spent)
 		e.log.Warn("class B: beacon not sent", "err", r.Err)
 		return true
 	}
@@ -207,7 +207,7 @@ func (e *Edge) beaconTaken(start time.Time, took time.Duration) (until time.Time
 	}
 	mod := e.cfg.Region.Beacon()
 	size := classb.Size(mod.SF)
-	gap := e.air.Lead(radio.Downlink{Mod: mod, Payload: probe[:size]}) + e.cfg.Margin
+	gap := e.local.Air.Lead(radio.Downlink{Mod: mod, Payload: probe[:size]}) + e.cfg.Margin
 	for begin := b.start; ; begin = begin.Add(classb.Period) {
 		until = begin.Add(mod.Airtime(size) + gap)
 		if begin.Add(-gap).After(start.Add(took)) {

@@ -36,42 +36,45 @@ func (d *device) classC() bool {
 // clock is an Air that knows its counter without a frame.
 type clock interface{ Now() (radio.Instant, bool) }
 
-// nowOnAir is the present moment on the gateway's counter: the Air's own
-// word, or reckoned from the last frame.
-func (e *Edge) nowOnAir() (radio.Instant, bool) {
-	if c, ok := e.air.(clock); ok {
+// now is the present moment on the gateway's counter: the Air's own word, or
+// reckoned from the last frame. It is unknown of a gateway that is gone.
+func (g *gateway) now() (radio.Instant, bool) {
+	if g.gone {
+		return 0, false
+	}
+	if c, ok := g.Air.(clock); ok {
 		if now, ok := c.Now(); ok {
 			return now, true
 		}
 	}
-	if e.anchor.Time.IsZero() {
+	if g.anchor.Time.IsZero() {
 		return 0, false
 	}
-	return e.anchor.At.Add(time.Since(e.anchor.Time)), true
+	return g.anchor.At.Add(time.Since(g.anchor.Time)), true
 }
 
 // openRXC makes a window for one frame in RXC, the parameters of RX2. It is
 // not in any list yet.
-func (e *Edge) openRXC(d *device, hash PacketHash) (*window, error) {
+func (e *Edge) openRXC(d *device, hash PacketHash, insist *radio.EUI64) (*window, error) {
 	s := d.session()
-	w := &window{hash: hash, kind: classCWindow, state: beforeRX2, dev: d, s: s, zone: e.regionOf(s), announced: s.nextApp(), pings: d.spec.Class == "B", index: -1}
-	if err := e.planRXC(w, 0); err != nil {
+	w := &window{hash: hash, kind: classCWindow, state: beforeRX2, dev: d, s: s, zone: e.regionOf(s), announced: s.nextApp(), pings: d.spec.Class == "B", insist: insist, index: -1}
+	if err := e.planRXC(w, e.reaching(w)[0], 0); err != nil {
 		return nil, err
 	}
 	return w, nil
 }
 
 // planRXC sets the slot of w to the next possible moment for a payload of size
-// bytes.
-func (e *Edge) planRXC(w *window, size int) error {
+// bytes, in a gateway.
+func (e *Edge) planRXC(w *window, g *gateway, size int) error {
 	if w.pings {
 		return e.planPing(w, size, e.freeRXC(w, time.Now()))
 	}
-	at, ok := e.nowOnAir()
+	at, ok := g.now()
 	if !ok {
 		return refuse(CodeDownlinkNoWindow, "device", "the gateway's counter is not known before it has heard a frame: try again then")
 	}
-	w.up = radio.Uplink{Gateway: e.cfg.Gateway, At: at, Time: time.Now()}
+	w.up = radio.Uplink{Gateway: g.EUI, At: at, Time: time.Now()}
 	freq, dr := e.rx2Of(w.s)
 	probe := e.slot(w, "ClassC", 0, freq, dr, nil)
 	if probe.err != nil {
@@ -85,10 +88,10 @@ func (e *Edge) planRXC(w *window, size int) error {
 
 // claimRXC answers the claim of a class C device: its downlink_request comes at
 // once, and the response goes out as soon as it is there.
-func (e *Edge) claimRXC(d *device) error {
+func (e *Edge) claimRXC(d *device, insist *radio.EUI64) error {
 	var f fingerprint
 	copy(f[:], d.spec.DevEUI[:])
-	w, err := e.openRXC(d, e.packetHash(f))
+	w, err := e.openRXC(d, e.packetHash(f), insist)
 	if err != nil {
 		return err
 	}
@@ -96,7 +99,7 @@ func (e *Edge) claimRXC(d *device) error {
 	deadline := time.Now().Add(claimLife)
 	e.arm(w, deadline)
 	e.publish(&DownlinkRequest{
-		Meta: e.meta(d, w.s, w.hash, e.cfg.Gateway), TXTime: w.slots[0].start, Deadline: deadline,
+		Meta: e.meta(d, w.s, w.hash, w.up.Gateway), TXTime: w.slots[0].start, Deadline: deadline,
 		Counter: w.announced, MaxSize: w.slots[0].size,
 	})
 	return nil
@@ -104,7 +107,7 @@ func (e *Edge) claimRXC(d *device) error {
 
 // lateRXC sends an answer in RXC that came too late for RX1 and RX2.
 func (e *Edge) lateRXC(w *window, c *content) error {
-	late, err := e.openRXC(w.dev, w.hash)
+	late, err := e.openRXC(w.dev, w.hash, w.insist)
 	if err != nil {
 		return err
 	}
@@ -153,7 +156,8 @@ func (e *Edge) sendRXC(w *window, c *content) error {
 
 // tryRXC gives c to the Air.
 func (e *Edge) tryRXC(w *window, c *content) error {
-	if err := e.planRXC(w, c.size()); err != nil {
+	via := e.reaching(w)
+	if err := e.planRXC(w, via[0], c.size()); err != nil {
 		return e.leaveRXC(w, err)
 	}
 	if c.size() > w.slots[0].size {
@@ -162,12 +166,17 @@ func (e *Edge) tryRXC(w *window, c *content) error {
 	if w.s.unacked && !w.dev.ackBy.IsZero() {
 		w.s.unacked = false
 		e.pingMissed(w)
-		e.noticef(Warning, CodeDownlinkNotAcked, e.meta(w.dev, w.s, w.hash, e.cfg.Gateway), "the device did not acknowledge the confirmed downlink within %v: the next one goes out", classCWait)
+		e.noticef(Warning, CodeDownlinkNotAcked, e.meta(w.dev, w.s, w.hash, w.up.Gateway), "the device did not acknowledge the confirmed downlink within %v: the next one goes out", classCWait)
 	}
 	if w.pings && time.Until(w.slots[0].cutoff) > pingAhead {
 		return e.waitRXC(w, c, w.slots[0].cutoff.Add(-pingAhead))
 	}
 	err := e.schedule(w, &w.slots[0], c)
+	for _, g := range via[1:] { // the best one can't: another may
+		if err != nil && e.planRXC(w, g, c.size()) == nil && e.schedule(w, &w.slots[0], c) == nil {
+			err = nil
+		}
+	}
 	switch {
 	case err == nil:
 		return e.leaveRXC(w, nil)

@@ -63,7 +63,7 @@ const (
 	CodeClassBLeft          = "class_b_left"            // info: it doesn't any more
 	CodeStatusNoAnswer      = "status_no_answer"        // error: the device did not answer DevStatusReq
 	CodeStatusDelivered     = "status_delivered"        // info
-	CodeGatewayNotLive      = "gateway_not_live"        // refusal: another gateway was insisted on
+	CodeGatewayNotLive      = "gateway_not_live"        // refusal: a gateway was insisted on that is not there
 	CodeDeviceUnknown       = "device_unknown"          // refusal
 	CodeDeviceExists        = "device_exists"           // refusal, made of ErrDeviceExists by those who need a code
 	CodeDeviceInvalid       = "device_invalid"          // refusal: Field says which

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"gatewayd/nsedge/region"
-	"gatewayd/radio"
 )
 
 // dataUp finds the session of a data uplink and deals with it.
@@ -193,9 +192,4 @@ func (e *Edge) activate(d *device) {
 	}
 	e.unlink(d.active)
 	d.active, d.pending = d.pending, nil
-}
-
-// own tells whether u was heard by the gateway that can answer it.
-func (e *Edge) own(u *radio.Uplink) bool {
-	return u.Gateway == e.cfg.Gateway || e.cfg.Gateway == radio.EUI64{}
 }

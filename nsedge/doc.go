@@ -11,6 +11,7 @@
 //
 //	frame up    edge.go Run → uplink.go receive → dedup.go copies and ghosts
 //	            → data.go session, counter, event → mac*.go → window.go open
+//	gateways    gateway.go: several Airs, which of them sends
 //	answer      edge.go Answer → answer_*.go → downlink.go send, compose, launch
 //	cut-off     window.go tick → standby.go (ACK, MAC commands, kept answers) → downlink.go send
 //	class B, C  answer_claim.go → classc.go → pingslot.go (B) → downlink.go schedule

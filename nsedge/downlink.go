@@ -21,9 +21,10 @@ type content struct {
 	confirmed bool
 	pending   bool
 	counter   *uint32
-	ifLate    bool        // keep it for the next window
-	standby   bool        // gives way to an answer
-	again     *repetition // nil: it was not on the air yet
+	ifLate    bool         // keep it for the next window
+	gateway   *radio.EUI64 // that must send it; nil: any
+	standby   bool         // gives way to an answer
+	again     *repetition  // nil: it was not on the air yet
 	came      time.Time
 }
 
@@ -56,15 +57,11 @@ func (e *Edge) send(w *window, c *content) error {
 	}
 	var why [2]error
 	for i := range w.slots {
-		s := &w.slots[i]
-		if why[i] = e.usableFor(w, s, c); why[i] != nil {
-			continue
-		}
-		err := e.schedule(w, s, c)
+		err := e.through(w, i, c)
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, radio.ErrTooEarly) && time.Now().Before(s.cutoff) && w.state < sent:
+		case errors.Is(err, radio.ErrTooEarly) && time.Now().Before(w.slots[i].cutoff) && w.state < sent:
 			w.waiting, w.holding = c, true // again at the cut-off
 			return nil
 		}
@@ -172,7 +169,7 @@ func (e *Edge) schedule(w *window, s *slot, c *content) error {
 	if w.hasData() && c.again == nil {
 		e.spend(w.s, c, fl.counter)
 	}
-	e.notice(Info, CodeDownlinkScheduled, e.meta(w.dev, w.s, w.hash, w.up.Gateway), "the downlink is scheduled for "+s.name)
+	e.notice(Info, CodeDownlinkScheduled, e.meta(w.dev, w.s, w.hash, w.up.Gateway), "the downlink is scheduled for "+s.name+e.by(s))
 	return nil
 }
 
@@ -183,25 +180,25 @@ func (e *Edge) launch(fl *flight) error {
 	}
 	s, old := fl.slot, e.standby(fl.w)
 	if old != nil {
-		e.ledger.cancel(old.airtime)
+		s.gw.ledger.cancel(old.airtime)
 	}
-	airtime, err := e.ledger.check(s, s.mod.Airtime(len(fl.phy)), e.cfg.IgnoreDutyCycle)
+	airtime, err := s.gw.ledger.check(s, s.mod.Airtime(len(fl.phy)), e.cfg.IgnoreDutyCycle)
 	if err == nil {
 		err = e.yield(fl.w, s, s.mod.Airtime(len(fl.phy)))
 	}
 	if err == nil {
 		e.lastID++
-		err = e.handOver(radio.Downlink{ID: e.lastID, Payload: fl.phy, At: s.at, Freq: s.freq, Mod: s.mod, Power: s.power}, old)
+		err = e.handOver(s.gw.Air, radio.Downlink{ID: e.lastID, Payload: fl.phy, At: s.at, Freq: s.freq, Mod: s.mod, Power: s.power}, old)
 	}
 	if err != nil {
 		if old != nil {
-			e.ledger.add(old.airtime)
+			s.gw.ledger.add(old.airtime)
 		}
 		return err
 	}
 	fl.w.flight = e.lastID
 	fl.airtime, fl.schedule = airtime, time.Now()
-	e.account(airtime)
+	e.account(s.gw, airtime)
 	if fl.w.hasData() {
 		fl.w.dev.busy().until = s.start.Add(s.mod.Airtime(len(fl.phy)))
 	}

@@ -16,7 +16,10 @@ var dutyKey = radio.EUI64{}
 // the end of its bin on, that is for too long rather than too short.
 const dutyBin = 5 * time.Minute
 
-const dutyVersion = 1
+const (
+	dutyVersion = 1
+	dutySeveral = 2 // of several gateways: EUI, length, and a ledger each
+)
 
 var errDuty = errors.New("not a duty ledger of a known version")
 
@@ -93,15 +96,64 @@ func (l *ledger) decode(raw []byte, region string, now time.Time) error {
 	return nil
 }
 
-// account adds a transmission to the ledger, also on the disk: written before
-// it is on the air, so a killed process knows it, and synced within a second.
-func (e *Edge) account(en entry) {
+// account adds a transmission to a gateway's ledger, also on the disk: written
+// before it is on the air, so a killed process knows it, and synced within a second.
+func (e *Edge) account(g *gateway, en entry) {
 	if en.band < 0 {
 		return
 	}
-	e.ledger.add(en)
-	e.scratch = e.ledger.encode(e.scratch[:0], e.cfg.Region.Short(), time.Now())
+	g.ledger.add(en)
+	e.scratch = e.encodeDuty(e.scratch[:0])
 	if err := e.cfg.Store.Append(dutyKey, e.scratch); err != nil {
 		e.log.Warn("the duty ledger can't be recorded", "err", err)
 	}
+}
+
+// encodeDuty is the ledgers of all gateways. The local one, which may get
+// another EUI, is stored as 0.
+func (e *Edge) encodeDuty(b []byte) []byte {
+	name, now := e.cfg.Region.Short(), time.Now()
+	if len(e.gateways) == 1 {
+		return e.local.ledger.encode(b, name, now)
+	}
+	b = append(b, dutySeveral)
+	for _, g := range e.gateways {
+		eui := g.EUI
+		if g == e.local {
+			eui = radio.EUI64{}
+		}
+		one := g.ledger.encode(nil, name, now)
+		b = append(b, eui[:]...)
+		b = binary.AppendUvarint(b, uint64(len(one)))
+		b = append(b, one...)
+	}
+	return b
+}
+
+// loadDuty is the inverse of encodeDuty. What gateways sent that are not there
+// any more is forgotten.
+func (e *Edge) loadDuty(raw []byte) error {
+	name, now := e.cfg.Region.Short(), time.Now()
+	if len(raw) == 0 || raw[0] != dutySeveral {
+		return e.local.ledger.decode(raw, name, now)
+	}
+	for r := (reader{b: raw[1:]}); len(r.b) > 0; {
+		var eui radio.EUI64
+		r.bytes(eui[:])
+		n := r.uvarint(uint64(len(raw)))
+		if r.failed || n > uint64(len(r.b)) {
+			return fmt.Errorf("%w: %d bytes", errDuty, len(raw))
+		}
+		g := e.gateway(eui)
+		if eui == (radio.EUI64{}) {
+			g = e.local
+		}
+		if g != nil {
+			if err := g.ledger.decode(r.b[:n], name, now); err != nil {
+				return err
+			}
+		}
+		r.b = r.b[n:]
+	}
+	return nil
 }

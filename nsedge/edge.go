@@ -20,6 +20,7 @@ type Config struct {
 	Region  *region.Region
 	NetID   [3]byte     // most significant byte first; 0 and 1 are for private networks
 	Gateway radio.EUI64 // the gateway behind the Air
+	Others  []Gateway   // further ones; a downlink goes out by the one that suits best
 	Store   Store
 	Log     *slog.Logger // nil discards
 	Random  io.Reader    // of addresses and packet hashes; nil is crypto/rand. For runs that can be repeated.
@@ -64,8 +65,10 @@ const (
 type Edge struct {
 	cfg     Config
 	log     *slog.Logger
-	air     Air
 	publish func(Event)
+
+	gateways []*gateway // of which the first is
+	local    *gateway   // the one with the clock, and beacons
 
 	token chan struct{} // holds a value while nobody runs the edge
 	calls chan call
@@ -83,7 +86,6 @@ type Edge struct {
 	timers    timers
 	flights   map[uint64]*flight
 	lastID    uint64
-	ledger    ledger
 	reserved  map[*window]struct{} // that have something more important than data to send
 	reserver  reserver
 	beacons   beaconing
@@ -93,7 +95,8 @@ type Edge struct {
 	dwelling  map[region.Dwell]*region.Region
 	salt      [16]byte // makes packet hashes unique to this process
 	frames    uint64
-	anchor    radio.Uplink // the last frame of the own gateway: only its moment
+	ended     error       // why Run has to end: all gateways are gone
+	far       chan func() // what the other gateways heard and reported
 	scratch   []byte
 	stats     Stats
 }
@@ -123,16 +126,20 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
+	gateways, err := gatewaysOf(&cfg, air)
+	if err != nil {
+		return nil, err
+	}
 	plain, err := region.Lookup(cfg.Region.Short())
 	if err != nil {
 		return nil, fmt.Errorf("nsedge: %w", err)
 	}
 	e := &Edge{
-		cfg: cfg, log: cfg.Log, air: air, publish: publish,
+		cfg: cfg, log: cfg.Log, publish: publish, gateways: gateways, local: gateways[0],
 		token: make(chan struct{}, 1), calls: make(chan call), done: make(chan func(), backgroundJobs),
 		byEUI: map[radio.EUI64]*device{}, byAddr: map[DevAddr]*session{},
 		heard: newHeard(), windows: map[PacketHash]*window{}, reserved: map[*window]struct{}{}, flights: map[uint64]*flight{},
-		bands: map[string]*region.Region{}, dwell: plain.Dwell(), dwelling: map[region.Dwell]*region.Region{}, ledger: newLedger(cfg.Region.SubBands()),
+		bands: map[string]*region.Region{}, dwell: plain.Dwell(), dwelling: map[region.Dwell]*region.Region{},
 	}
 	e.beacons.Mode = cmp.Or(cfg.ClassB, ClassBAuto)
 	if e.log == nil {
@@ -158,9 +165,11 @@ func (e *Edge) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	e.running = ctx
+	deaf := e.listen(ctx)
 	defer func() {
 		e.running = nil
 		cancel()
+		deaf()
 		e.finishJobs()
 		e.token <- struct{}{}
 	}()
@@ -168,22 +177,26 @@ func (e *Edge) Run(ctx context.Context) error {
 	e.beacons.due = time.Time{}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for {
+	for e.ended == nil {
 		now := time.Now()
 		timer.Reset(min(e.timers.wait(now), e.beacons.wait(now)))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case u, ok := <-e.air.Uplinks():
-			if !ok {
-				return errors.New("nsedge: the air closed its uplinks")
+		case u, ok := <-e.local.uplinks():
+			if ok {
+				e.receive(u)
+			} else {
+				e.lose(e.local, "uplinks")
 			}
-			e.receive(u)
-		case r, ok := <-e.air.Reports():
-			if !ok {
-				return errors.New("nsedge: the air closed its reports")
+		case r, ok := <-e.local.reports():
+			if ok {
+				e.report(r)
+			} else {
+				e.lose(e.local, "reports")
 			}
-			e.report(r)
+		case work := <-e.far:
+			work()
 		case c := <-e.calls:
 			e.hearWaiting()
 			c.work()
@@ -196,17 +209,20 @@ func (e *Edge) Run(ctx context.Context) error {
 		e.expire(time.Now())
 		e.tickBeacons(time.Now())
 	}
+	return e.ended
 }
 
 // hearWaiting receives what has been heard already: the better copy of a
 // frame must be known before the answer to it.
 func (e *Edge) hearWaiting() {
-	for range len(e.air.Uplinks()) {
+	for range len(e.local.uplinks()) + len(e.far) {
 		select {
-		case u, ok := <-e.air.Uplinks():
+		case u, ok := <-e.local.uplinks():
 			if ok {
 				e.receive(u)
 			}
+		case work := <-e.far:
+			work()
 		default:
 			return
 		}

@@ -16,14 +16,15 @@ type Explanation struct {
 	Now     time.Time
 	Summary string         // for people
 	Windows []WindowReason // RX1 and RX2 after the last uplink, or RXC
-	Duty    []DutyUse      // of all sub-bands with a limit
+	Duty    []DutyUse      // of all sub-bands with a limit, by gateway
 	Asked   []string       // MAC commands that wait for a downlink or an answer
 	Resting []string       // MAC commands that the device refused or did not answer
 }
 
 // WindowReason is one receive window.
 type WindowReason struct {
-	Name     string // "RX1", "RX2", "ClassB", "ClassC"
+	Name     string      // "RX1", "RX2", "ClassB", "ClassC"
+	Gateway  radio.EUI64 // that is asked; of several the one that suits best is the first
 	Start    time.Time
 	Deadline time.Time // for an answer
 	Freq     radio.Hertz
@@ -36,6 +37,7 @@ type WindowReason struct {
 
 // DutyUse is how much of a sub-band's duty cycle is used.
 type DutyUse struct {
+	Gateway   radio.EUI64
 	Band      string
 	From, To  radio.Hertz
 	Used      time.Duration // within the last hour
@@ -65,7 +67,7 @@ func (e *Edge) Explain(ctx context.Context, eui radio.EUI64) (x Explanation, err
 	return x, nil
 }
 
-// Duty tells how much of each sub-band's duty cycle is used.
+// Duty tells how much of each sub-band's duty cycle each gateway has used.
 func (e *Edge) Duty(ctx context.Context) (use []DutyUse, err error) {
 	if err := e.do(ctx, func() { use = e.dutyUse(time.Now()) }); err != nil {
 		return nil, fmt.Errorf("tell the duty cycle: %w", err)
@@ -89,10 +91,8 @@ func (e *Edge) explanation(d *device, now time.Time) Explanation {
 	case d.spec.BlockDownlink:
 		x.Summary = "downlinks of the device are blocked: clear block_downlink"
 	case w != nil && e.answerable(w):
-		for i := range w.slots {
-			x.Windows = append(x.Windows, e.windowReason(w, &w.slots[i], now))
-		}
-		x.Summary = summary(x.Windows)
+		x.Windows = e.windowReasons(w, now)
+		x.Summary = e.summary(x.Windows)
 	case e.anytime(d) || d.spec.Multicast:
 		x.Windows, x.Summary = e.explainRXC(d, now)
 	case w != nil && w.state == sent:
@@ -129,16 +129,33 @@ func (d *device) lastJoin() string {
 	return fmt.Sprintf("the last word on its join-requests, at %s: %s (%s)", last.Time.UTC().Format(time.RFC3339), last.Message, last.Code)
 }
 
+// windowReasons looks at both slots of an open window, in the order in which
+// they and the gateways are tried. A frame that stands by keeps its gateway.
+func (e *Edge) windowReasons(w *window, now time.Time) (rs []WindowReason) {
+	if len(w.copies) < 2 || e.standby(w) != nil {
+		return []WindowReason{e.windowReason(w, &w.slots[0], now), e.windowReason(w, &w.slots[1], now)}
+	}
+	for i := range w.slots {
+		for _, u := range w.copies {
+			other := *w
+			e.via(&other, u)
+			rs = append(rs, e.windowReason(&other, &other.slots[i], now))
+		}
+	}
+	return rs
+}
+
 // windowReason looks at one slot of an open window.
 func (e *Edge) windowReason(w *window, s *slot, now time.Time) WindowReason {
-	r := WindowReason{Name: s.name, Start: s.start, Deadline: s.cutoff, Freq: s.freq, DataRate: s.dr, Power: s.power, MaxSize: max(s.size-w.mac, 0)}
+	r := WindowReason{Name: s.name, Gateway: w.up.Gateway, Start: s.start, Deadline: s.cutoff, Freq: s.freq, DataRate: s.dr, Power: s.power, MaxSize: max(s.size-w.mac, 0)}
 	if s.err != nil {
 		r.Why = s.err.Error()
 		return r
 	}
 	took := s.mod.Airtime(probeFrame)
-	if _, err := e.ledger.check(s, took, e.cfg.IgnoreDutyCycle); err != nil {
-		r.Why, r.FreeAt = err.Error(), e.ledger.freeAt(e.ledger.band(s.freq), took, now)
+	l := &s.gw.ledger
+	if _, err := l.check(s, took, e.cfg.IgnoreDutyCycle); err != nil {
+		r.Why, r.FreeAt = err.Error(), l.freeAt(l.band(s.freq), took, now)
 	} else if err := e.yield(w, s, took); err != nil {
 		r.Why = err.Error()
 	}
@@ -150,7 +167,7 @@ func (e *Edge) windowReason(w *window, s *slot, now time.Time) WindowReason {
 
 // explainRXC looks at what a class C device could be sent now.
 func (e *Edge) explainRXC(d *device, now time.Time) ([]WindowReason, string) {
-	w, err := e.openRXC(d, PacketHash{})
+	w, err := e.openRXC(d, PacketHash{}, nil)
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -160,16 +177,20 @@ func (e *Edge) explainRXC(d *device, now time.Time) ([]WindowReason, string) {
 		r.Why, r.FreeAt = "the device's own windows, another frame to it, or an acknowledgement come first", turn
 	}
 	rs := []WindowReason{r}
-	return rs, summary(rs)
+	return rs, e.summary(rs)
 }
 
 // summary is the first window that can be used, or why none can.
-func summary(rs []WindowReason) (s string) {
+func (e *Edge) summary(rs []WindowReason) (s string) {
 	for _, r := range rs {
-		if r.Why == "" {
-			return fmt.Sprintf("%s at %s can be used, for an answer until %s", r.Name, clockTime(r.Start), clockTime(r.Deadline))
+		by := ""
+		if len(e.gateways) > 1 {
+			by = " by gateway " + r.Gateway.String()
 		}
-		s += fmt.Sprintf("%s: %s. ", r.Name, r.Why)
+		if r.Why == "" {
+			return fmt.Sprintf("%s%s at %s can be used, for an answer until %s", r.Name, by, clockTime(r.Start), clockTime(r.Deadline))
+		}
+		s += fmt.Sprintf("%s%s: %s. ", r.Name, by, r.Why)
 	}
 	return s
 }
@@ -185,15 +206,18 @@ func (e *Edge) dutyUse(now time.Time) (out []DutyUse) {
 		return nil
 	}
 	took := mod.Airtime(probeFrame)
-	for i, b := range e.ledger.bands {
-		if b.Duty >= 1 {
-			continue
+	for _, g := range e.gateways {
+		l := &g.ledger
+		for i, b := range l.bands {
+			if b.Duty >= 1 {
+				continue
+			}
+			l.forget(i, now)
+			out = append(out, DutyUse{
+				Gateway: g.EUI, Band: b.Name, From: b.From, To: b.To, Used: l.total[i], Allowed: time.Duration(b.Duty * float64(dutyPeriod)),
+				FreeAt: l.freeAt(i, took, now), ProbeTime: took,
+			})
 		}
-		e.ledger.forget(i, now)
-		out = append(out, DutyUse{
-			Band: b.Name, From: b.From, To: b.To, Used: e.ledger.total[i], Allowed: time.Duration(b.Duty * float64(dutyPeriod)),
-			FreeAt: e.ledger.freeAt(i, took, now), ProbeTime: took,
-		})
 	}
 	return out
 }

@@ -93,7 +93,7 @@ func (e *Edge) repeat(fl *flight) {
 	if left <= 0 || e.running == nil || e.byEUI[d.spec.DevEUI] != d || d.session() != fl.w.s {
 		return
 	}
-	w, err := e.openRXC(d, fl.w.hash)
+	w, err := e.openRXC(d, fl.w.hash, fl.w.insist)
 	if err == nil {
 		w.held = true
 		if d.classC() {

@@ -150,7 +150,7 @@ func (e *Edge) planPing(w *window, size int, from time.Time) error {
 	if !e.beacons.Active {
 		return refuse(CodeDownlinkNoWindow, "device", "there are no ping slots at present: %s", e.beacons.Why)
 	}
-	at, ok := e.nowOnAir()
+	at, ok := e.local.now()
 	if !ok {
 		return refuse(CodeDownlinkNoWindow, "device", "the gateway's counter is not known: try again when the gateway runs")
 	}

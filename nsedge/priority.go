@@ -61,7 +61,7 @@ func (w *window) kept() (s *slot, took time.Duration) {
 // more important and not sent yet. Nothing that the Air has taken is ever taken back.
 // The error wraps radio.ErrCollision.
 func (e *Edge) yield(w *window, s *slot, took time.Duration) error {
-	if until, taken := e.beaconTaken(s.start, took); taken {
+	if until, taken := e.beaconTaken(s.start, took); taken && s.gw == e.local {
 		return fmt.Errorf("%w: the transmitter is kept for a beacon; it is free at %s", radio.ErrCollision, clockTime(until))
 	}
 	for other := range e.reserved {
@@ -70,7 +70,7 @@ func (e *Edge) yield(w *window, s *slot, took time.Duration) error {
 			continue
 		}
 		o, needs := other.kept()
-		if other == w || o == nil || other.rank() <= w.rank() {
+		if other == w || o == nil || o.gw != s.gw || other.rank() <= w.rank() {
 			continue
 		}
 		gap := o.start.Sub(o.cutoff)

@@ -27,11 +27,12 @@ type traffic struct {
 	joining bool     // a join is being worked on
 	status  status
 	force   forced
-	lastUp  radio.Uplink // the best copy, for a claim
-	rxc     []*window    // class C: frames that wait, in order
-	until   time.Time    // end of the last frame to the device
-	joins   []JoinNote   // the last ones, for people
-	ackBy   time.Time    // class C: when a confirmed frame should be acknowledged
+	lastUp  radio.Uplink  // the best copy, for a claim
+	near    []radio.EUI64 // of several gateways those that heard it, the best one first
+	rxc     []*window     // class C: frames that wait, in order
+	until   time.Time     // end of the last frame to the device
+	joins   []JoinNote    // the last ones, for people
+	ackBy   time.Time     // class C: when a confirmed frame should be acknowledged
 }
 
 // Generations tell which session a state in the journal belongs to: one byte,
@@ -167,7 +168,7 @@ func (e *Edge) loadCounters() error {
 			return nil // nothing is sent
 		}
 		if key == dutyKey {
-			return e.ledger.decode(value, e.cfg.Region.Short(), time.Now())
+			return e.loadDuty(value)
 		}
 		c, gen, err := decodeState(value)
 		if err != nil {

@@ -111,7 +111,7 @@ func inverted(m radio.Modulation) bool {
 // there is time, else the AS is told.
 func (e *Edge) reportFailure(fl *flight, r *radio.Report, t Timing) {
 	e.stats.SendFailed++
-	e.ledger.cancel(fl.airtime)
+	fl.slot.gw.ledger.cancel(fl.airtime)
 	w := fl.w
 	if errors.Is(r.Err, radio.ErrTooLate) {
 		t.Late = "chip"
@@ -130,25 +130,43 @@ func (e *Edge) reportFailure(fl *flight, r *radio.Report, t Timing) {
 	case errors.Is(r.Err, radio.ErrChannelBusy):
 		code = CodeDownlinkBusy
 	}
-	retry := ""
-	if e.retry(fl) {
-		retry = "; it is sent in RX2 instead"
-	}
 	e.tell(&Notice{Meta: m, Level: Error, Code: code, Timing: &t,
-		Message: "the downlink was not sent in " + fl.slot.name + ": " + r.Err.Error() + retry})
+		Message: "the downlink was not sent in " + t.Window + e.by(fl.slot) + ": " + r.Err.Error() + e.retry(fl)})
 }
 
-// retry sends the same frame in RX2. Its counter is still good, as it never
-// was on the air, and the bytes are the same.
-func (e *Edge) retry(fl *flight) bool {
-	w, s := fl.w, &fl.w.slots[1]
-	if fl.slot == s || s.err != nil || e.running == nil || !time.Now().Before(s.start) || w.kind == dataWindow && fl.c.size() > s.size-len(fl.mac) {
-		return false
+// retry sends the same frame in RX2, or by another gateway, and tells which.
+// Its counter is still good, as it never was on the air, and the bytes are the
+// same.
+func (e *Edge) retry(fl *flight) string {
+	w, failed := fl.w, fl.slot.gw
+	first := 0
+	if fl.slot == &w.slots[1] {
+		first = 1
 	}
-	if w.dev.traffic != nil && w.dev.win != w {
-		return false
+	if e.running == nil || w.dev.traffic != nil && w.dev.win != w || w.kind == classCWindow {
+		return ""
 	}
-	next := *fl
-	next.slot = s
-	return e.launch(&next) == nil
+	copies := w.copies
+	if copies == nil {
+		copies = []radio.Uplink{w.up}
+	}
+	for i := first; i < len(w.slots); i++ {
+		for _, u := range copies {
+			if i == first && u.Gateway == failed.EUI || fl.c.gateway != nil && u.Gateway != *fl.c.gateway {
+				continue
+			}
+			if len(copies) > 1 {
+				e.via(w, u)
+			}
+			s := &w.slots[i]
+			if s.err != nil || !time.Now().Before(s.start) || w.kind == dataWindow && fl.c.size() > s.size-len(fl.mac) {
+				continue
+			}
+			next := *fl
+			if next.slot = s; e.launch(&next) == nil {
+				return "; it is sent in " + s.name + e.by(s) + " instead"
+			}
+		}
+	}
+	return ""
 }

@@ -77,14 +77,14 @@ func (e *Edge) counterOf(w *window, c *content) uint32 {
 	return e.nextDown(w, c.app)
 }
 
-// handOver gives a frame to the Air, in the place of old if that is not nil.
-func (e *Edge) handOver(d radio.Downlink, old *flight) error {
+// handOver gives a frame to an Air, in the place of old if that is not nil.
+func (e *Edge) handOver(air Air, d radio.Downlink, old *flight) error {
 	if old != nil {
 		d.Replaces = old.w.flight
 	}
 	ctx, cancel := context.WithTimeout(e.running, scheduleWait)
 	defer cancel()
-	err := e.air.Schedule(ctx, d)
+	err := air.Schedule(ctx, d)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		// It may have been taken: the frame counts as sent, a report may tell.
@@ -107,7 +107,7 @@ func (e *Edge) stoodBy(fl *flight, failed bool) {
 	switch {
 	case fl.replaced && !failed && next != nil:
 		delete(e.flights, w.flight)
-		e.ledger.cancel(next.airtime)
+		next.slot.gw.ledger.cancel(next.airtime)
 		e.tooLate(w, next.c)
 	case w.waiting != nil && e.standby(w) == nil: // an answer, for its counter
 		c := w.waiting

@@ -2,6 +2,7 @@ package nsedge
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/brocaar/lorawan"
@@ -50,8 +51,8 @@ func (e *Edge) receive(u radio.Uplink) {
 	if u.Gateway == (radio.EUI64{}) {
 		u.Gateway = e.cfg.Gateway
 	}
-	if e.own(&u) {
-		e.anchor.At, e.anchor.Time = u.At, u.Time
+	if g := e.gatewayOf(&u); g != nil {
+		g.anchor.At, g.anchor.Time = u.At, u.Time
 	}
 	print := identify(u.Payload)
 	if r := e.heard.frames[print]; r != nil && r.isCopy(&u) && !r.isGhost(&u) {
@@ -94,7 +95,7 @@ func (e *Edge) malformed(u *radio.Uplink, err error) {
 func (e *Edge) again(r *reception, u *radio.Uplink, arrived time.Time) {
 	e.stats.Copies++
 	ghost := u.Gateway == r.first.Gateway
-	if ghost {
+	if ghost || slices.Contains(r.gateways, u.Gateway) {
 		e.stats.Ghosts++
 	} else {
 		r.gateways = append(r.gateways, u.Gateway)

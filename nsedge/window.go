@@ -22,23 +22,25 @@ type window struct {
 	s     *session // nil for joins and claims
 	r     *reception
 
-	up        radio.Uplink // the best copy
-	dr        int          // of the uplink
+	up        radio.Uplink   // the copy whose gateway answers: the best one
+	copies    []radio.Uplink // the best one of each gateway, in that order; nil: there is only up
+	dr        int            // of the uplink
 	slots     [2]slot
 	announced uint32 // FCntDown of the downlink_request
 
-	ack     bool     // the uplink was confirmed
-	acked   uint32   // its counter
-	must    bool     // the device wants a frame even if no AS answers
-	mac     int      // bytes of MAC commands that were due when it opened
-	flight  uint64   // ID of the last transmission
-	waiting *content // was taken, can't go yet
-	holding bool     // until the cut-off; else until its counter is safe
-	held    bool     // in RXC: it was taken, and had to wait
-	pings   bool     // in RXC: the device listens in ping slots
-	sentApp bool     // what was sent came from an AS
-	refused bool     // an AS answered, and no slot would do
-	join    *joining // for joins
+	ack     bool         // the uplink was confirmed
+	acked   uint32       // its counter
+	must    bool         // the device wants a frame even if no AS answers
+	mac     int          // bytes of MAC commands that were due when it opened
+	flight  uint64       // ID of the last transmission
+	waiting *content     // was taken, can't go yet
+	holding bool         // until the cut-off; else until its counter is safe
+	held    bool         // in RXC: it was taken, and had to wait
+	pings   bool         // in RXC: the device listens in ping slots
+	sentApp bool         // what was sent came from an AS
+	refused bool         // an AS answered, and no slot would do
+	insist  *radio.EUI64 // the gateway that a claim named
+	join    *joining     // for joins
 
 	due   time.Time // of the next timer
 	index int       // in timers
@@ -68,6 +70,7 @@ const (
 // slot is one receive window of the device.
 type slot struct {
 	name   string
+	gw     *gateway      // that sends; nil if none can
 	at     radio.Instant // start of the preamble
 	start  time.Time     // the same on the host clock
 	cutoff time.Time     // the last moment to send something
@@ -135,13 +138,17 @@ func (e *Edge) plan(w *window) {
 var probe [255]byte
 
 func (e *Edge) slot(w *window, name string, delay time.Duration, freq radio.Hertz, dr int, err error) slot {
-	s := slot{name: name, at: w.up.At.Add(delay), start: w.up.Time.Add(delay), freq: freq, dr: dr, err: err}
+	s := slot{name: name, gw: e.gatewayOf(&w.up), at: w.up.At.Add(delay), start: w.up.Time.Add(delay), freq: freq, dr: dr, err: err}
 	s.cutoff = s.start
 	if s.err == nil {
 		s.mod, s.err = w.zone.Downlink(dr)
 	}
-	if s.err == nil && !e.own(&w.up) {
+	switch {
+	case s.err != nil:
+	case s.gw == nil:
 		s.err = errForeign
+	case s.gw.gone:
+		s.err = errGone
 	}
 	if s.err != nil {
 		return s
@@ -151,13 +158,13 @@ func (e *Edge) slot(w *window, name string, delay time.Duration, freq radio.Hert
 		s.err = errSilent
 		return s
 	}
-	s.power = eirp - radio.DBm(e.cfg.AntennaGain)
+	s.power = eirp - radio.DBm(s.gw.AntennaGain)
 	// Where only a table has no size for it, an empty frame may still go.
 	if s.size = w.zone.MaxPayload(dr, region.Version{}); s.size <= 0 && w.zone.Dwell().Downlink {
 		s.err = errDwell
 		return s
 	}
-	lead := e.air.Lead(radio.Downlink{At: s.at, Freq: freq, Mod: s.mod, Power: s.power, Payload: probe[:min(s.size+13, len(probe))]})
+	lead := s.gw.Air.Lead(radio.Downlink{At: s.at, Freq: freq, Mod: s.mod, Power: s.power, Payload: probe[:min(s.size+13, len(probe))]})
 	s.cutoff = s.start.Add(-lead - e.cfg.Margin)
 	return s
 }
@@ -185,6 +192,7 @@ func (e *Edge) open(r *reception, f *dataUp, s *session, counter uint32) {
 		return
 	}
 	r.win, d.win = w, w
+	e.near(w)
 	e.windows[w.hash] = w
 	e.reserve(w)
 	e.arm(w, w.firstTick())
@@ -210,15 +218,17 @@ func (w *window) usable() int {
 
 // hearAgain takes another copy into account.
 func (w *window) hearAgain(e *Edge, u *radio.Uplink) {
-	if w.state != beforeRX1 || w.kind == dataWindow && w.waiting != nil || u.SNR <= w.up.SNR || !e.own(u) {
+	if e.gatewayOf(u) == nil || e.dataRate(u) < 0 || !e.addCopy(w, u) {
 		return
 	}
-	dr := e.dataRate(u)
-	if dr < 0 {
+	e.near(w)
+	if best := &w.copies[0]; best.Gateway == w.up.Gateway && best.At == w.up.At && best.Freq == w.up.Freq {
 		return
 	}
-	w.up, w.dr = *u, dr
-	e.plan(w)
+	if w.state != beforeRX1 || w.kind == dataWindow && w.waiting != nil {
+		return
+	}
+	e.via(w, w.copies[0])
 	if w.waiting == nil {
 		e.arm(w, w.firstTick())
 	}
