@@ -16,7 +16,7 @@ import (
 // the answer may carry the counter of the frame that never was on the air.
 
 // standbyAhead is how long before its cut-off a frame begins to stand by.
-const standbyAhead = 100 * time.Millisecond
+const standbyAhead = 250 * time.Millisecond
 
 // firstTick is when an open window acts for the first time.
 func (w *window) firstTick() time.Time {
