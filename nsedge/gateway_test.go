@@ -17,7 +17,7 @@ var farEUI = radio.EUI64{0, 0x16, 0xc0, 1, 0xf1, 0x50, 0, 2}
 func severalGateways(t *testing.T, f func(b *bench, far *fakeAir)) {
 	t.Helper()
 	var far *fakeAir
-	scenarioOn(t, func(b *bench) {
+	scenarioOn(t, func(_ *bench) {
 		far = newAir()
 		far.zero = far.zero.Add(-77 * time.Second)
 	}, func(cfg *Config) {
@@ -91,7 +91,7 @@ func TestABusyGatewayLeavesTheWindowToTheNextOne(t *testing.T) {
 				b.air.refuse = far.refuse
 				heardFar(far, n.send(frame{payload: []byte("x")}), -50)
 				err := b.edge.Answer(b.Context(), DownlinkResponse{Device: n.eui, Payload: []byte("y")})
-				if err == nil || why != radio.ErrTooLate && strings.Count(err.Error(), why.Error()) != 4 {
+				if err == nil || !errors.Is(why, radio.ErrTooLate) && strings.Count(err.Error(), why.Error()) != 4 {
 					t.Errorf("refused with %v", err)
 				}
 			})
