@@ -86,7 +86,6 @@ func TestManners(t *testing.T) {
 			{"OPTIONS", "OPTIONS", devicesPath, "", nil, 204},
 			{"HEAD", "HEAD", devicesPath, "", nil, 200},
 			{"a body that is no object", "POST", devicesPath, "[1]", nil, 400},
-			{"a body that is too large", "POST", devicesPath, `{"x":"` + strings.Repeat("x", maxBody) + `"}`, nil, 413},
 			{"by cookie, a script", "POST", devicesPath, `{"dev_eui":"0102030405060708"}`, cookie, 201},
 			{"by cookie, another site", "POST", devicesPath, `{"dev_eui":"0102030405060709"}`, append(cookie, "Sec-Fetch-Site", "cross-site"), 403},
 			{"by cookie, another origin", "DELETE", devicesPath + "/0102030405060708", "", append(cookie, "Origin", "http://elsewhere"), 403},
@@ -96,6 +95,10 @@ func TestManners(t *testing.T) {
 			if status, body := r.rest(c.method, c.path, c.body, c.header...); status != c.status {
 				t.Errorf("%s: %d %v", c.name, status, body)
 			}
+		}
+		// Without a network: the server hangs up on who goes on sending.
+		if status, body := r.from("127.0.0.1:4000", "POST", devicesPath, `{"x":"`+strings.Repeat("x", maxBody)+`"}`, "Authorization", "Bearer "+r.token); status != http.StatusRequestEntityTooLarge {
+			t.Errorf("a body that is too large: %d %s", status, body)
 		}
 		_, body := r.rest("GET", "/api/v1.0/"+organisations, "")
 		if o := body[organisations].([]any); len(o) != 1 || o[0].(map[string]any)["id"] != "default" || o[0].(map[string]any)["name"] != "default" {
