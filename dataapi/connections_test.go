@@ -188,7 +188,6 @@ func TestTheCallbackTakesMessages(t *testing.T) {
 			{"GET", path, "Basic abc", "", 405},
 			{"POST", path, "Basic abc", `{`, 400},
 			{"POST", path, "Basic abc", `{"type":"nonsense"}`, 202},
-			{"POST", path, "Basic abc", strings.Repeat(" ", 70_000), 413},
 		} {
 			header := []string{"Authorization", c.authorization}
 			if c.authorization == "" {
@@ -197,6 +196,10 @@ func TestTheCallbackTakesMessages(t *testing.T) {
 			if res, body := r.raw(c.method, c.path, c.body, header...); res.StatusCode != c.status {
 				t.Errorf("%+.60v: %d %v", c, res.StatusCode, body)
 			}
+		}
+		// Without a network: the server hangs up on who goes on sending.
+		if status, body := r.from("127.0.0.1:4000", "POST", path, strings.Repeat(" ", 70_000), "Authorization", "Basic abc"); status != http.StatusRequestEntityTooLarge {
+			t.Errorf("a body that is too large: %d %s", status, body)
 		}
 		if n := len(r.edge.taken()); n != 1 {
 			t.Errorf("%d answers were taken", n)
