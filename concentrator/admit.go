@@ -13,7 +13,7 @@ const (
 	hostSlack = 1500 * time.Microsecond
 	// armAhead is when a transmission is armed if nothing is in the way. It is
 	// well before the last moment: the trigger is the chip's business then.
-	armAhead = 40 * time.Millisecond
+	armAhead = 20 * time.Millisecond
 	// horizon bounds how far ahead a transmission can be scheduled.
 	horizon = 512 * time.Second
 	// freshClock is how old a look at the counter may be for an admission.
