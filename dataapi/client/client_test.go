@@ -268,8 +268,7 @@ func TestAnswersReachTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
 		hash := nsedge.PacketHash{7}
-		var c *client.Client
-		c, stop := run(t, client.Config{URL: "ws://gw/api/v1.0/data", Token: s.token, Dial: s.dial,
+		_, stop := run(t, client.Config{URL: "ws://gw/api/v1.0/data", Token: s.token, Dial: s.dial,
 			Handle: func(ctx context.Context, c *client.Client, m *client.Message) {
 				var req client.DownlinkRequest
 				if err := m.Decode(&req); err != nil || req.MaxSize != 51 || time.Until(req.TXTime.Time()) != time.Second {
@@ -288,9 +287,6 @@ func TestAnswersReachTheServer(t *testing.T) {
 					}
 				}
 			}})
-		if err := c.Claim(t.Context(), ""); !errors.Is(err, client.ErrNotConnected) {
-			t.Errorf("before it runs: %v", err)
-		}
 		defer stop()
 		synctest.Wait()
 		s.Publish(&nsedge.DownlinkRequest{Meta: nsedge.Meta{Device: radio.EUI64{1}, PacketHash: hash, Time: time.Now()}, TXTime: time.Now().Add(time.Second), Deadline: time.Now().Add(time.Second), MaxSize: 51})
@@ -311,6 +307,16 @@ func TestAnswersReachTheServer(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, wanted)
 		}
 	})
+}
+
+func TestAClientThatDoesNotRunSendsNothing(t *testing.T) {
+	c, err := client.New(client.Config{URL: "ws://gw/api/v1.0/data", Token: "t", Handle: func(context.Context, *client.Client, *client.Message) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Claim(t.Context(), "0100000000000000"); !errors.Is(err, client.ErrNotConnected) {
+		t.Error(err)
+	}
 }
 
 func TestARefusalForGoodEndsRun(t *testing.T) {
