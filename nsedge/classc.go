@@ -140,7 +140,7 @@ func (e *Edge) sendRXC(w *window, c *content) error {
 	}
 	now := time.Now()
 	switch turn := e.turnRXC(w, c, now); {
-	case w.pings && !w.dev.spec.Multicast && !e.anytime(w.dev):
+	case !w.dev.spec.Multicast && !e.anytime(w.dev):
 		return e.backToA(w, c)
 	case now.Sub(c.came) > w.life():
 		return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "no moment was free for the %s downlink within %v", w.slots[0].name, w.life()))
@@ -159,6 +159,9 @@ func (e *Edge) tryRXC(w *window, c *content) error {
 	via := e.reaching(w)
 	if err := e.planRXC(w, via[0], c.size()); err != nil {
 		return e.leaveRXC(w, err)
+	}
+	if w.asks && len(e.requestsDue(w, maxFOpts)) == 0 { // it went with RX1 or RX2
+		return e.dropRXC(w)
 	}
 	if c.size() > w.slots[0].size {
 		return e.leaveRXC(w, refuse(CodeDownlinkTooLong, "payload", "%d bytes, max_size is %d in %s at DR%d", c.size(), w.slots[0].size, w.slots[0].name, w.slots[0].dr))
@@ -199,10 +202,20 @@ func (w *window) life() time.Duration {
 // backToA keeps c for the window after the next uplink: the device is in class
 // A, or there are no ping slots.
 func (e *Edge) backToA(w *window, c *content) error {
+	if w.asks { // the next uplink's windows will do
+		return e.dropRXC(w)
+	}
 	w.state, w.sentApp = closed, true
 	e.keep(w, c)
 	w.held = false
 	e.arm(w, time.Now().Add(keepClosed))
+	return e.leaveRXC(w, nil)
+}
+
+// dropRXC ends a window that has nothing to send any more.
+func (e *Edge) dropRXC(w *window) error {
+	w.state = closed
+	e.arm(w, time.Now())
 	return e.leaveRXC(w, nil)
 }
 
@@ -255,8 +268,11 @@ func (e *Edge) freeRXC(w *window, now time.Time) time.Time {
 	if t.until.After(turn) {
 		turn = t.until.Add(classCGuard)
 	}
-	if w.s.unacked && t.ackBy.After(turn) {
+	if t.ackBy.After(turn) {
 		turn = t.ackBy
+	}
+	if after, busy := w.dev.listening(turn, turn.Add(classCLife)); busy && w.asks {
+		turn = after // RX1 or RX2 may take what it asks for
 	}
 	return turn
 }
@@ -275,12 +291,16 @@ func (e *Edge) tickRXC(w *window) {
 		return
 	}
 	w.waiting, w.held = nil, true
-	if err := e.sendRXC(w, c); err != nil {
+	switch err := e.sendRXC(w, c); {
+	case err != nil && w.asks:
+		e.log.Debug("MAC commands not sent between uplinks", "device", w.dev.spec.DevEUI, "err", err)
+	case err != nil:
 		e.failed(w, err)
 	}
 }
 
-// paceRXC notes that a confirmed frame was sent to a device of class B or C.
+// paceRXC notes that a frame was sent to a device of class B or C that it should
+// answer soon.
 func (d *device) paceRXC(ended time.Time) {
 	if d.classC() || d.classB() {
 		d.busy().ackBy = ended.Add(classCWait)

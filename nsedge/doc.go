@@ -15,6 +15,7 @@
 //	answer      edge.go Answer → answer_*.go → downlink.go send, compose, launch
 //	cut-off     window.go tick → standby.go (ACK, MAC commands, kept answers) → downlink.go send
 //	class B, C  answer_claim.go → classc.go → pingslot.go (B) → downlink.go schedule
+//	            ask.go: MAC commands between uplinks
 //	groups      multicast.go: devices that nobody sends as, repetitions
 //	beacons     edge.go Run → beacon.go, what time is worth → gpsclock.go
 //	MAC setup   mac.go handleMAC → orders.go settle, review → mac_*.go, adr.go

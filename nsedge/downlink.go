@@ -231,8 +231,11 @@ func (e *Edge) compose(fl *flight) error {
 	if c.app {
 		room = min(room, maxFOpts)
 	}
-	if w.kind == dataWindow { // answers to commands in RXC would not end with it
+	switch {
+	case w.kind == dataWindow:
 		fl.mac = e.macDue(w, room)
+	case w.asks:
+		fl.mac = e.requestsDue(w, min(room, maxFOpts))
 	}
 	return fl.seal()
 }

@@ -95,6 +95,8 @@ func (e *Edge) explanation(d *device, now time.Time) Explanation {
 		x.Summary = e.summary(x.Windows)
 	case e.anytime(d) || d.spec.Multicast:
 		x.Windows, x.Summary = e.explainRXC(d, now)
+	case (d.classC() || d.classB()) && d.moving():
+		x.Summary = "the device was asked to move where it listens between its uplinks, and did not answer yet: the next uplink opens windows"
 	case w != nil && w.state == sent:
 		x.Summary = "a downlink went out in the windows of the last uplink; the next uplink opens the next ones"
 	default:

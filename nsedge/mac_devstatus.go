@@ -26,7 +26,7 @@ type status struct {
 const maxStatusTries = 3
 
 // answerStatus takes a status_request: DevStatusReq goes out with the next
-// downlink.
+// downlink, or at once (ask.go).
 func (e *Edge) answerStatus(a StatusRequest) error {
 	d, err := e.live(a.Device, a.Gateway)
 	if err != nil {
@@ -42,6 +42,7 @@ func (e *Edge) answerStatus(a StatusRequest) error {
 		return refuse(CodeDownlinkNoWindow, "device", "device %v has no session yet: ask again when it has joined", a.Device)
 	}
 	d.busy().status = status{wanted: true}
+	e.askNow(d)
 	return nil
 }
 

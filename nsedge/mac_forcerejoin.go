@@ -67,6 +67,7 @@ func (e *Edge) forceRejoin(eui radio.EUI64, kind int) error {
 		return refuse(CodeDownlinkBlocked, "device", "downlinks of device %v are blocked, so it can't be asked: clear block_downlink", eui)
 	}
 	d.busy().force = forced{wanted: true, kind: lorawan.JoinType(kind)}
+	e.askNow(d)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package nsedge_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -193,6 +194,7 @@ func (w *world) device(id byte, change func(*enddevice.Config, *nsedge.Device)) 
 	if change != nil {
 		change(&cfg, &dev)
 	}
+	dev.Version = cmp.Or(dev.Version, cfg.Version, "1.0.4")
 	if err := w.edge.CreateDevice(w.t.Context(), dev); err != nil {
 		w.t.Fatal(err)
 	}

@@ -71,7 +71,9 @@ func (d *device) classB() bool {
 
 // anytime tells whether the device can be sent something now, without an
 // uplink before.
-func (e *Edge) anytime(d *device) bool { return d.classC() || d.classB() && e.beacons.Active }
+func (e *Edge) anytime(d *device) bool {
+	return (d.classC() || d.classB() && e.beacons.Active) && !d.moving()
+}
 
 // noteClassB takes from an uplink whether the device is in class B, and where
 // its ping slots are.

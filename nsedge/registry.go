@@ -32,7 +32,7 @@ type traffic struct {
 	rxc     []*window     // class C: frames that wait, in order
 	until   time.Time     // end of the last frame to the device
 	joins   []JoinNote    // the last ones, for people
-	ackBy   time.Time     // class C: when a confirmed frame should be acknowledged
+	ackBy   time.Time     // class B and C: until when the device may take to answer
 }
 
 // Generations tell which session a state in the journal belongs to: one byte,

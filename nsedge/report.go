@@ -59,6 +59,8 @@ func (e *Edge) report(r radio.Report) {
 	e.repeat(fl)
 	if fl.c.confirmed {
 		w.s.unacked = true
+	}
+	if fl.c.confirmed || w.asks {
 		w.dev.paceRXC(time.Now())
 	}
 }

@@ -54,7 +54,7 @@ func (s *session) adoptRadio(doc radioDoc) {
 	s.settings = doc.Settings
 	s.orders = &orders{open: doc.Open, refused: doc.Refused, learnt: learnt{doc.Rates, doc.Powers, doc.Masks, doc.NACKs}}
 	for _, x := range doc.Open {
-		x.saved, x.Tries = true, max(x.Tries, 1)
+		x.saved, x.sent, x.Tries = true, true, max(x.Tries, 1)
 		for _, set := range setups() {
 			x.urgent = x.urgent || plainCID(set.cid) == x.CID && set.urgent
 		}
@@ -128,6 +128,9 @@ func (e *Edge) settingsSaved(s *session, covered []*order, err error) {
 		return
 	}
 	o.blocking = false
+	if s.dev.session() == s {
+		e.askNow(s.dev)
+	}
 	if s.dev.traffic == nil || s.dev.win == nil || e.running == nil {
 		return
 	}

@@ -37,6 +37,7 @@ type window struct {
 	holding bool         // until the cut-off; else until its counter is safe
 	held    bool         // in RXC: it was taken, and had to wait
 	pings   bool         // in RXC: the device listens in ping slots
+	asks    bool         // in RXC: for MAC commands alone
 	sentApp bool         // what was sent came from an AS
 	refused bool         // an AS answered, and no slot would do
 	insist  *radio.EUI64 // the gateway that a claim named
@@ -175,7 +176,7 @@ func (e *Edge) open(r *reception, f *dataUp, s *session, counter uint32) {
 	if old := d.busy().win; old != nil {
 		e.closeWindow(old)
 	}
-	d.lastUp = r.first
+	d.lastUp, d.ackBy = r.first, time.Time{}
 	if d.spec.BlockDownlink {
 		if f.confirmed() || f.has(ctrlADRACKReq) {
 			e.notice(Warning, CodeDownlinkBlocked, e.meta(d, s, r.hash, r.first.Gateway), "the device wants an answer, but its downlinks are blocked: clear block_downlink")

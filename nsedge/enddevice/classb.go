@@ -100,7 +100,9 @@ func (d *Device) obeyB(down *Downlink) {
 				d.setTime(down.Uplink.End, p.TimeSinceGPSEpoch, timeGrain)
 			}
 		case *lorawan.PingSlotChannelReqPayload:
-			d.say(lorawan.PingSlotChannelAns, d.pingChannel(p), true)
+			if down.Window != "ping" { // LoRaWAN 1.1 §14.3
+				d.say(lorawan.PingSlotChannelAns, d.pingChannel(p), true)
+			}
 		case *lorawan.BeaconFreqReqPayload:
 			ok := p.Frequency == 0 || d.region.Contains(radio.Hertz(p.Frequency))
 			if ok {

@@ -36,7 +36,7 @@ func (d *Device) receive(a Arrival) *Downlink {
 		d.st.ConfDown = down.FCnt
 	}
 	d.unheard = 0
-	if a.Window == "RX1" || a.Window == "RX2" {
+	if !a.between() {
 		d.dropSticky()
 	}
 	d.ack = d.ack || down.Confirmed && !d.has(NeverAcks)
@@ -81,6 +81,9 @@ func (d *Device) open(a Arrival, phy *lorawan.PHYPayload, mac *lorawan.MACPayloa
 		} else {
 			down.Port, down.Payload = *mac.FPort, plain
 		}
+	}
+	if len(options) > 0 && d.cfg.Version == "1.0.4" && a.between() {
+		return nil, errors.New("downlink: MAC commands in RXC or in a ping slot") // TS001-1.0.4 §9.3.1, §15
 	}
 	down.Commands = commands(options)
 	return down, nil

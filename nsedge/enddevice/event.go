@@ -82,6 +82,9 @@ type Arrival struct {
 	Offset time.Duration    // Delay less the delay of the window; 0 is to the microsecond, negative is early; in class B from where the device expected it; 0 for RXC
 }
 
+// between tells whether it was received in RXC or in a ping slot.
+func (a *Arrival) between() bool { return a.Window == "RXC" || a.Window == "ping" }
+
 // Downlink is a data frame.
 type Downlink struct {
 	Arrival
