@@ -52,7 +52,7 @@ func (e *Edge) answerJoin(a JoinResponse) error {
 			Message: "the join_response came too late for both windows: answer sooner, the device will try again",
 		}
 	}
-	w.join.inUse = w.dev.active.joinedRecord()
+	w.join.valid = w.dev.validSessions(w.join.kind)
 	phy := append([]byte{byte(lorawan.JoinAccept) << 5}, a.Accept...)
 	if !e.background(func(context.Context) func() { return e.recordAnswered(w, a.keys(), phy) }) {
 		return refuse(CodeServer, "", "%d joins are worked on already: try again", backgroundJobs)

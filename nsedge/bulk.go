@@ -217,7 +217,7 @@ func (e *Edge) putPlan(put func(string, []byte, []byte), p *plan) error {
 	case err != nil:
 		return err
 	case p.renew && raw != nil:
-		old.sessions = nil
+		old.standing = standing{}
 		put(bucketJoins, key, old.encode())
 	case p.state != nil:
 		// JoinNonces go on, whatever was heard of the device before.

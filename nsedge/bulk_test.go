@@ -42,7 +42,7 @@ func TestAJoinedSessionMovesToAnotherGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := joined{gen: joinGen(3), addr: DevAddr{1, 2, 3, 4}, keys: keys{nwkSKey: Key{9}, sIntKey: Key{9}, encKey: Key{9}, appSKey: Key{8}, hasApp: true}, rxDelay: 5, rx2DR: -1, at: 1e9}
-	j := joinState{joins: 3, nonce: 41, sessions: []joined{s}, nonces: nonces{}.add(5).add(6).add(900)}
+	j := joinState{joins: 3, nonce: 41, standing: standing{sessions: []joined{s}}, nonces: nonces{}.add(5).add(6).add(900)}
 	c := counters{up: 70001, mark: 64, last: [micSize]byte{1}, seen: 1e9}
 	if err := from.Put(bucketJoins, eui[:], j.encode()); err != nil {
 		t.Fatal(err)

@@ -118,9 +118,9 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 		return
 	}
 	s.repeats = 0
-	fresh := s == dev.pending
-	if fresh {
-		e.activate(dev)
+	waited := slices.Index(dev.pending, s)
+	if waited >= 0 {
+		e.activate(dev, waited)
 	}
 	dr := e.dataRate(&r.first)
 	ev := &UplinkEvent{
@@ -143,7 +143,7 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 	e.stats.Delivered++
 	e.publish(ev)
 	e.logUplink(ev)
-	if fresh {
+	if waited >= 0 {
 		e.notice(Info, CodeActivated, ev.Meta, "the device uses its new session")
 	}
 	e.remarks(r, f, s, v, dr, macErr)
@@ -184,12 +184,16 @@ func (e *Edge) remarks(r *reception, f *dataUp, s *session, v verdict, dr int, m
 	}
 }
 
-// activate makes the pending session the device's only one: an uplink used it.
-func (e *Edge) activate(d *device) {
+// activate makes a session that waited the one in use: an uplink used it. It
+// ends those before it; the device may already have a later one.
+func (e *Edge) activate(d *device, waited int) {
 	if d.traffic != nil && d.queued != nil && len(d.queued.encrypted) > 0 {
 		d.queued = nil
 		e.notice(Error, CodeDownlinkCounter, e.meta(d, d.active, PacketHash{}, e.cfg.Gateway), "the kept downlink was encrypted for the session before the join: answer again")
 	}
 	e.unlink(d.active)
-	d.active, d.pending = d.pending, nil
+	for _, s := range d.pending[:waited] {
+		e.unlink(s)
+	}
+	d.promote(waited)
 }

@@ -232,7 +232,7 @@ func (e *Edge) endJoined(eui radio.EUI64, nonces bool) error {
 	if err != nil {
 		return err
 	}
-	j.sessions = nil
+	j.standing = standing{}
 	if nonces {
 		j.nonces, j.rejoin1, j.rejoin0 = nil, 0, 0
 	}

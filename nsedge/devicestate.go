@@ -15,7 +15,7 @@ import (
 type DeviceState struct {
 	Device  radio.EUI64
 	Session *SessionState // in use; nil before the first join
-	Pending *SessionState // joined, and not used by an uplink yet; nil if there is none
+	Pending *SessionState // the newest that was joined and not used by an uplink yet; nil if there is none
 	Joins   []JoinNote    // what came of the last join-requests since the start, oldest first
 	Asked   []string      // MAC commands that wait for a downlink or an answer
 	Resting []string      // MAC commands that the device refused or did not answer
@@ -95,7 +95,7 @@ func (e *Edge) State(ctx context.Context, eui radio.EUI64) (st DeviceState, err 
 }
 
 func (e *Edge) stateOf(d *device) DeviceState {
-	st := DeviceState{Device: d.spec.DevEUI, Session: e.sessionState(d.active), Pending: e.sessionState(d.pending)}
+	st := DeviceState{Device: d.spec.DevEUI, Session: e.sessionState(d.active), Pending: e.sessionState(d.newest())}
 	st.Asked, st.Resting = ordersShown(d.session())
 	if d.traffic != nil {
 		st.Joins = slices.Clone(d.joins)

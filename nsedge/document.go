@@ -238,8 +238,8 @@ func (e *Edge) snapshot(d *device) Device {
 		p.LastActivity = time.Unix(s.seen, 0)
 	}
 	p.LastJoin = s.joined
-	if d.pending != nil {
-		p.LastJoin = d.pending.joined
+	if s := d.newest(); s != nil {
+		p.LastJoin = s.joined
 	}
 	return p
 }

@@ -178,9 +178,13 @@ func FuzzDecodeState(f *testing.F) {
 }
 
 func FuzzDecodeJoinState(f *testing.F) {
-	j := joinState{joins: 3, nonce: 3, sessions: []joined{{gen: 130, keys: keys{hasApp: true}, at: 5}, {gen: 131}}, nonces: nonces{{0, 2}, {9, 9}}}
+	j := joinState{joins: 3, nonce: 3, standing: standing{sessions: []joined{{gen: 130, keys: keys{hasApp: true}, at: 5}, {gen: 131}}}, nonces: nonces{{0, 2}, {9, 9}}}
 	f.Add(j.encode())
 	j.sessions[1].keys, j.sessions[1].keep, j.rejoin1, j.rejoin0, j.rejoin0In = keys{v11: true}, &settings{RX2DR: 3}, 7, 1, 131
+	f.Add(j.encode())
+	j.registered = true
+	f.Add(j.encode())
+	j.sessions, j.registered = append(j.sessions, joined{gen: 132}), false
 	f.Add(j.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		j, err := decodeJoinState(b)

@@ -26,7 +26,7 @@ type joining struct {
 	offset  uint8
 	rx2DR   int8
 	keep    *settings // of a rejoin of type 2: the radio stays as it is
-	inUse   *joined   // the session that stays valid until the new one is used
+	valid   standing  // the sessions that stay valid until the new one is used
 	in      byte      // generation of the session of a rejoin of type 0 or 2
 
 	ready    bool // an AS may answer now
@@ -137,7 +137,7 @@ func (e *Edge) beginJoin(r *reception, d *device, j *joining) {
 		hash: r.hash, kind: joinWindow, dev: d, r: r, up: r.first, dr: e.dataRate(&r.first), index: -1,
 		join: j,
 	}
-	j.eui, j.joinEUI, j.version, j.policy, j.addr, j.inUse = d.spec.DevEUI, d.spec.AppEUI, d.spec.Version, d.spec.Policy, addr, d.active.joinedRecord()
+	j.eui, j.joinEUI, j.version, j.policy, j.addr, j.valid = d.spec.DevEUI, d.spec.AppEUI, d.spec.Version, d.spec.Policy, addr, d.validSessions(j.kind)
 	if j.kind != lorawan.JoinRequestType {
 		w.s = d.active // it listens as it does now
 	}
@@ -223,9 +223,10 @@ func (e *Edge) makeAccept(w *window) func() {
 // finishJoin records the new session, durably, and then sends the accept.
 // The caller holds docs.
 func (e *Edge) finishJoin(w *window, j *joinState, s joined, phy []byte) func() {
+	j.standing = w.join.valid
 	j.joins++
-	if w.join.inUse != nil && w.join.inUse.gen == joinGen(j.joins) {
-		j.joins++ // the journal's state is that session's
+	for j.has(joinGen(j.joins)) {
+		j.joins++ // the journal's state may be that session's
 	}
 	s.gen = joinGen(j.joins)
 	if s.gen == j.rejoin0In {
@@ -236,10 +237,6 @@ func (e *Edge) finishJoin(w *window, j *joinState, s joined, phy []byte) func() 
 		j.noteRejoin(w.join)
 	case !j.nonces.has(w.join.nonce): // the lab policy takes it twice
 		j.nonces = j.nonces.add(w.join.nonce)
-	}
-	j.sessions = nil
-	if w.join.inUse != nil {
-		j.sessions = append(j.sessions, *w.join.inUse)
 	}
 	j.sessions = append(j.sessions, s)
 	eui := w.join.eui
@@ -256,9 +253,12 @@ func (e *Edge) joined(w *window, s joined, phy []byte) {
 	if e.byEUI[d.spec.DevEUI] != d {
 		return // deleted meanwhile
 	}
-	e.unlink(d.pending)
-	d.pending = d.joinedSession(s)
-	e.link(d.pending)
+	for len(d.pending) > 0 && (w.join.kind == lorawan.JoinRequestType || len(d.pending) >= maxPending) {
+		e.unlink(d.pending[0])
+		d.pending = d.pending[1:]
+	}
+	d.pending = append(d.pending, d.joinedSession(s))
+	e.link(d.newest())
 	if e.running == nil || w.state >= sent {
 		e.notice(Error, CodeJoinFailed, e.meta(d, nil, w.hash, w.up.Gateway), "the join was recorded too late for both windows: the disk is slow. The device will try again")
 		return
@@ -302,12 +302,26 @@ func (e *Edge) rxDelay(d *device) uint8 {
 	return uint8(e.cfg.Region.Delays().RX1 / time.Second)
 }
 
-// joinedRecord is a joined session as it is stored; nil for others.
-func (s *session) joinedRecord() *joined {
-	if s == nil || s.gen < joinedGen {
-		return nil
+// validSessions are those that stay valid until the session of another join
+// is used: the one in use, and, as a device that sends a rejoin-request may be
+// in it already, one that waits.
+func (d *device) validSessions(kind lorawan.JoinType) (st standing) {
+	if s := d.active; s != nil {
+		if st.registered = s.gen < joinedGen; !st.registered {
+			st.sessions = append(st.sessions, s.joinedRecord())
+		}
 	}
-	return &joined{
+	if kind != lorawan.JoinRequestType {
+		for _, s := range d.pending[max(0, len(d.pending)+1-maxPending):] {
+			st.sessions = append(st.sessions, s.joinedRecord())
+		}
+	}
+	return st
+}
+
+// joinedRecord is a joined session as it is stored.
+func (s *session) joinedRecord() joined {
+	return joined{
 		gen: s.gen, addr: s.addr, keys: s.keys,
 		rxDelay: s.RXDelay, offset: s.Offset, rx2DR: s.RX2DR, keep: s.kept, at: s.joined.Unix(),
 	}

@@ -11,15 +11,28 @@ import (
 // joinState is what must outlive a power cut about a device's joins. It is
 // durable before a join-accept is on the air.
 type joinState struct {
-	joins    uint32   // how many, for the generation of the next session
-	nonce    uint32   // the last JoinNonce used; 24 bits
-	sessions []joined // at most two: in use, and waiting for its first uplink
-	nonces   nonces   // DevNonces used
+	joins uint32 // how many, for the generation of the next session
+	nonce uint32 // the last JoinNonce used; 24 bits
+	standing
+	nonces nonces // DevNonces used
 
 	// Of rejoin-requests, see rejoin.go.
 	rejoin1   uint32 // the lowest RJcount1 that may come next
 	rejoin0   uint32 // the lowest RJcount0 that may come next
 	rejoin0In byte   // in the session of this generation; in others that is 0
+}
+
+// standing are the joined sessions that a device may be in: the one in use,
+// unless that was registered, and those that wait for their first uplink,
+// oldest first. A single one waits.
+type standing struct {
+	sessions   []joined
+	registered bool // the one in use was registered: all of sessions wait
+}
+
+// has tells whether one of the sessions has this generation.
+func (st *standing) has(gen byte) bool {
+	return slices.ContainsFunc(st.sessions, func(s joined) bool { return s.gen == gen })
 }
 
 // joined is a session made by a join.
@@ -46,6 +59,10 @@ const maxJoinNonce = 1<<24 - 1
 
 const joinStateVersion = 1
 
+// allWait is set in the number of stored sessions where the one in use is not
+// among them, as it was registered.
+const allWait = 0x80
+
 var errJoinState = errors.New("not a join state of a known version")
 
 // encode is the join state as it is stored.
@@ -53,7 +70,11 @@ func (j *joinState) encode() []byte {
 	b := []byte{joinStateVersion}
 	b = binary.AppendUvarint(b, uint64(j.joins))
 	b = binary.AppendUvarint(b, uint64(j.nonce))
-	b = append(b, byte(len(j.sessions)))
+	n := byte(len(j.sessions))
+	if j.registered {
+		n |= allWait
+	}
+	b = append(b, n)
 	for _, s := range j.sessions {
 		b = s.append(b)
 	}
@@ -101,7 +122,9 @@ func decodeJoinState(b []byte) (joinState, error) {
 	version := r.byte()
 	j := joinState{joins: uint32(r.uvarint(1<<32 - 1)), nonce: uint32(r.uvarint(maxJoinNonce))}
 	n := r.byte()
-	r.failed = r.failed || version != joinStateVersion || n > 2
+	j.registered = n&allWait != 0
+	n &^= allWait
+	r.failed = r.failed || version != joinStateVersion || n > 1+maxPending || n > maxPending && j.registered
 	for range n {
 		if r.failed {
 			break

@@ -13,9 +13,9 @@ import (
 // memory. spec is never changed, only replaced.
 type device struct {
 	spec    *Device
-	specGen byte     // generation of the session in spec
-	active  *session // nil before the first join
-	pending *session // joined, but no uplink has used it yet
+	specGen byte       // generation of the session in spec
+	active  *session   // nil before the first join
+	pending []*session // joined, but no uplink has used them yet; oldest first, at most maxPending
 
 	*traffic // nil while the device is silent
 }
@@ -50,14 +50,31 @@ func (d *device) busy() *traffic {
 	return d.traffic
 }
 
-// session is the one in use, or else the one that waits for its first uplink;
-// nil before the first join.
+// maxPending is how many sessions wait for their first uplink: after a
+// rejoin-request the device may be in the last one that it was given, or, as
+// its join-accept was lost, in the one before.
+const maxPending = 2
+
+// session is the one in use, or else the newest that waits for its first
+// uplink; nil before the first join.
 func (d *device) session() *session {
 	if d.active != nil {
 		return d.active
 	}
-	return d.pending
+	return d.newest()
 }
+
+// newest is the session of the last join, if it waits for its first uplink.
+func (d *device) newest() *session {
+	if n := len(d.pending); n > 0 {
+		return d.pending[n-1]
+	}
+	return nil
+}
+
+// promote makes a session that waited the one in use. Those before it are
+// over; later ones go on waiting.
+func (d *device) promote(i int) { d.active, d.pending = d.pending[i], d.pending[i+1:] }
 
 // specSession makes the session that was registered, or nil.
 func (d *device) specSession() *session {
@@ -184,22 +201,19 @@ func (e *Edge) loadCounters() error {
 // install makes the device's sessions from what was stored.
 func (d *device) install(j joinState) {
 	d.active, d.pending = d.specSession(), nil
-	switch len(j.sessions) {
-	case 1:
-		d.pending = d.joinedSession(j.sessions[0])
-	case 2:
-		d.active, d.pending = d.joinedSession(j.sessions[0]), d.joinedSession(j.sessions[1])
+	for _, r := range j.sessions {
+		d.pending = append(d.pending, d.joinedSession(r))
 	}
-	if d.active == nil {
-		d.active, d.pending = d.pending, nil
+	if len(d.pending) > 1 && !j.registered || len(d.pending) > 0 && d.active == nil {
+		d.promote(0)
 	}
 }
 
 // adopt gives the counters of the journal to the session that they belong to.
-// Where that is the pending one, an uplink has made it the active one.
+// Where that waits, an uplink has made it the active one.
 func (d *device) adopt(c counters, gen byte) {
-	if d.pending != nil && d.pending.gen == gen {
-		d.active, d.pending = d.pending, nil
+	if i := slices.IndexFunc(d.pending, func(s *session) bool { return s.gen == gen }); i >= 0 {
+		d.promote(i)
 	}
 	if d.active != nil && d.active.gen == gen {
 		d.active.restore(c)

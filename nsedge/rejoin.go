@@ -3,6 +3,7 @@ package nsedge
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/brocaar/lorawan"
 
@@ -67,8 +68,8 @@ func (e *Edge) rejoinRequest(r *reception) {
 		e.notice(level, code, m, message)
 		return
 	}
-	if s != nil && s == d.pending { // nobody else has its keys
-		e.activate(d)
+	if i := slices.Index(d.pending, s); i >= 0 { // nobody else has its keys
+		e.activate(d, i)
 		e.notice(Info, CodeActivated, m, "the device uses its new session")
 	}
 	if d.traffic != nil {

@@ -1,6 +1,7 @@
 package nsedge
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -32,8 +33,7 @@ func TestTheOldSessionIsGoodUntilTheRejoinedOneIsUsed(t *testing.T) {
 	for _, kind := range rejoinTypes {
 		scenario(t, func(b *bench) {
 			n := b.joinedNode11(1, nil)
-			old, v := *n, *n.v11
-			old.v11 = &v
+			old := n.fork()
 			n.rejoin(kind)
 			b.take()
 			for range 2 { // the accept was lost, say
@@ -50,6 +50,110 @@ func TestTheOldSessionIsGoodUntilTheRejoinedOneIsUsed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// fork is the device as it is now, without what it hears from now on.
+func (n *node) fork() *node {
+	old, v := *n, *n.v11
+	v.downs, v.apps = maps.Clone(v.downs), maps.Clone(v.apps)
+	old.v11 = &v
+	return &old
+}
+
+// A rejoin-request of type 1 does not tell in which session the device is, as
+// join-accepts and the first uplinks of a session may be lost.
+func TestADeviceMayBeInAnyOfTheSessionsThatItWasGiven(t *testing.T) {
+	for _, kind := range rejoinTypes {
+		for in := range 3 {
+			for _, cut := range []bool{false, true} {
+				for _, registered := range []bool{false, true} {
+					scenario(t, func(b *bench) { rejoinedTwice(b, kind, in, cut, registered) })
+				}
+			}
+		}
+	}
+}
+
+// rejoinedTwice gives a device two more sessions, lets it use one of the
+// three, and sees which of them are good afterwards.
+func rejoinedTwice(b *bench, kind lorawan.JoinType, in int, cut, registered bool) {
+	b.Helper()
+	n := b.joinedNode11(1, nil)
+	if registered { // the session was, not joined
+		n.update(func(d *Device) { d.CounterDown += 100 })
+	}
+	sessions := []*node{n.fork()}
+	for _, k := range []lorawan.JoinType{kind, lorawan.RejoinRequestType1} {
+		n.rejoin(k)
+		sessions = append(sessions, n.fork())
+	}
+	powerCut := func() {
+		if cut {
+			b.restart(b.store.afterPowerCut())
+		}
+		b.take()
+	}
+	powerCut()
+	device := sessions[in]
+	device.send(frame{payload: []byte("here")})
+	one[*UplinkEvent](b, b.take())
+	time.Sleep(4 * time.Second)
+	b.air.clear()
+	powerCut()
+	for i, s := range sessions { // older ones first: a later one would end them
+		s.send(frame{payload: []byte("still here")})
+		if ups := all[*UplinkEvent](b.take()); len(ups) > 0 != (i >= in) {
+			b.Errorf("type %d, used session %d (power cut %v, registered %v): %d uplinks in session %d", kind, in, cut, registered, len(ups), i)
+		}
+		time.Sleep(4 * time.Second)
+		b.air.clear()
+	}
+}
+
+// A device that is in a session that waits may ask for another one.
+func TestARejoinInAnOlderWaitingSessionKeepsTheLaterOne(t *testing.T) {
+	scenario(t, func(b *bench) {
+		n := b.joinedNode11(1, nil)
+		n.rejoin(lorawan.RejoinRequestType2)
+		device := n.fork()
+		n.rejoin(lorawan.RejoinRequestType1) // its accept is lost
+		device.v11.rj1 = n.v11.rj1
+		b.take()
+		device.rejoin(lorawan.RejoinRequestType0)
+		wantNotice(t, b.take(), Info, CodeActivated)
+		b.restart(b.store.afterPowerCut())
+		device.rekey()
+		device.exchange()
+	})
+}
+
+// However often the accepts are lost, what waits is bounded.
+func TestOnlyTheLastSessionsWait(t *testing.T) {
+	scenario(t, func(b *bench) {
+		n := b.joinedNode11(1, nil)
+		for range 5 {
+			n.rejoin(lorawan.RejoinRequestType1)
+		}
+		d := b.edge.byEUI[n.eui]
+		linked := 0
+		for _, s := range b.edge.byAddr {
+			for ; s != nil; s = s.next {
+				linked++
+			}
+		}
+		if len(d.pending) != maxPending || linked != 1+maxPending {
+			t.Errorf("%d sessions wait, %d are looked for", len(d.pending), linked)
+		}
+		b.restart(b.store.afterPowerCut())
+		n.rekey()
+		n.rejoin(lorawan.RejoinRequestType1)
+		n.rejoin(lorawan.RejoinRequestType1)
+		n.join() // which ends what waits
+		if d := b.edge.byEUI[n.eui]; len(d.pending) != 1 {
+			t.Errorf("%d sessions wait after a join", len(d.pending))
+		}
+		n.rekey()
+	})
 }
 
 func TestTheWindowsOfARejoinAreThoseOfTheSession(t *testing.T) {

@@ -302,5 +302,8 @@ func (e *Edge) unlink(s *session) {
 
 // sessions lists a device's sessions that may be in use.
 func (d *device) sessions() []*session {
-	return slices.DeleteFunc([]*session{d.active, d.pending}, func(s *session) bool { return s == nil })
+	if d.active == nil {
+		return slices.Clone(d.pending)
+	}
+	return append([]*session{d.active}, d.pending...)
 }

@@ -107,7 +107,7 @@ func (e *Edge) mayUndo(ctx context.Context, u *undone) error {
 	used := false
 	if err := e.do(ctx, func() {
 		if d := e.byEUI[u.eui]; d != nil {
-			used = d.active.usedSince(u.at) || d.pending.usedSince(u.at)
+			used = slices.ContainsFunc(d.sessions(), func(s *session) bool { return s.usedSince(u.at) })
 		}
 	}); err != nil {
 		return err
@@ -146,7 +146,8 @@ func (e *Edge) putUndone(put func(string, []byte, []byte), all []undone) error {
 		if err != nil {
 			return err
 		}
-		j.sessions, j.nonces, j.rejoin1, j.rejoin0 = nil, nil, 0, 0 // the JoinNonce goes on
+		j.standing = standing{}
+		j.nonces, j.rejoin1, j.rejoin0 = nil, 0, 0 // the JoinNonce goes on
 		put(bucketJoins, u.eui[:], j.encode())
 	}
 	return nil
