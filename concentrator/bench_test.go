@@ -166,7 +166,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.SetBytes(int64(len(buf)))
 	for b.Loop() {
-		if packets, _, _ := decode(buf, true); len(packets) != 16 {
+		if packets, _, _ := decode(buf, true, false); len(packets) != 16 {
 			b.Fatal(len(packets))
 		}
 	}

@@ -329,7 +329,7 @@ func corruptedBytes(t *testing.T, dim *dimension) {
 				continue
 			}
 			buf[at] ^= byte(mask)
-			packets, rest, _ := decode(buf, true)
+			packets, rest, _ := decode(buf, true, false)
 			buf[at] ^= byte(mask)
 			if len(packets) != 3 || len(rest) != 0 {
 				t.Errorf("byte %d ^ 0x%02X: %d packets, %d bytes left", at, mask, len(packets), len(rest))

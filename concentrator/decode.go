@@ -30,7 +30,8 @@ const (
 type packet struct {
 	chain, modem byte
 	sf, codeRate byte
-	crcEnabled   bool
+	crcEnabled   bool // as the chip says; it need not know without a header
+	hasCRC       bool
 	crcError     bool
 	syncError    bool
 	headerError  bool
@@ -57,8 +58,9 @@ type findings struct {
 // bytes that it could not use yet: the beginning of a packet. With final, no
 // more bytes will come, and such a beginning is skipped like any other
 // rubbish. A damaged packet costs only itself: the search goes on one byte
-// behind its start.
-func decode(buf []byte, final bool) (packets []packet, rest []byte, f findings) {
+// behind its start. implicitCRC tells
+// that frames of the service modem have a CRC though no header says it.
+func decode(buf []byte, final, implicitCRC bool) (packets []packet, rest []byte, f findings) {
 	for {
 		at := bytes.Index(buf, []byte{syncFirst, syncSecond})
 		if at < 0 {
@@ -88,10 +90,11 @@ func decode(buf []byte, final bool) (packets []packet, rest []byte, f findings) 
 			continue
 		}
 		p, ok := parse(buf[:size])
+		p.hasCRC = p.crcEnabled || implicitCRC && p.modem == serviceModem
 		switch {
 		case !ok:
 			f.invalid++
-		case p.crcEnabled && !p.crcError && p.modem != fskModem && payloadCRC(p.payload) != p.crc:
+		case p.hasCRC && !p.crcError && p.modem != fskModem && len(p.payload) > 0 && payloadCRC(p.payload) != p.crc:
 			f.mismatch++
 		default:
 			packets = append(packets, p)

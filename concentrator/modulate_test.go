@@ -79,6 +79,9 @@ func TestTransmitRegistersEqualTheReference(t *testing.T) {
 	for _, name := range []string{"tx_eu868_sx1250", "tx_matrix_sx1250", "tx_chain1_sx1250", "tx_eu868_sx1257", "tx_cn490_sx1255_fdx"} {
 		rec := recorded(t, name)
 		offsets := calibrated(t, rec.config())
+		if rec.config().Radios[0].Type != SX1250 && len(offsets) < 2 {
+			t.Fatalf("calibration found %v", offsets)
+		}
 		sent, enough := 0, 5
 		if name == "tx_chain1_sx1250" {
 			enough = 2
@@ -124,7 +127,7 @@ func TestTransmitRegistersEqualTheReference(t *testing.T) {
 // calibrated returns what the calibration of SX125x radios finds.
 func calibrated(t *testing.T, cfg Config) (found map[dcKey]correction) {
 	t.Helper()
-	if cfg.Radios[0].Type == SX1250 {
+	if cfg.Radios[cfg.ClockSource].Type == SX1250 {
 		return nil
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -133,9 +136,6 @@ func calibrated(t *testing.T, cfg Config) (found map[dcKey]correction) {
 		found = b.session().drv.dcOffsets
 		b.stop()
 	})
-	if len(found) < 2 {
-		t.Fatalf("calibration found %v", found)
-	}
 	return found
 }
 

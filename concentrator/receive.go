@@ -123,7 +123,8 @@ func (s *session) settle() error {
 
 // digest decodes what was fetched and hands the packets up.
 func (s *session) digest(final bool) {
-	packets, rest, found := decode(s.partial, final)
+	sv := &s.drv.cfg.Service
+	packets, rest, found := decode(s.partial, final, sv.Implicit && sv.ImplicitCRC)
 	s.partial = slices.Clone(rest)
 	s.c.stats.count(found)
 	if s.drv.cfg.FineTimestamp != FineTimestampOff {
@@ -184,7 +185,7 @@ func (s *session) uplink(p packet) radio.Uplink {
 		Freq:    r.Freq + ch.IF, IFChain: int(p.chain), RFChain: ch.Radio,
 	}
 	if p.modem == fskModem {
-		u.Mod = radio.FSK{BitRate: c.FSK.BitRate, NoCRC: !p.crcEnabled}
+		u.Mod = radio.FSK{BitRate: c.FSK.BitRate, NoCRC: !p.hasCRC}
 		u.RSSI = radio.DBm(fskRSSI(p.rssi) + correction)
 		u.SignalRSSI = u.RSSI // there is no other figure, nor an SNR
 		return u
@@ -212,11 +213,11 @@ func (c *Config) chain(n byte) Channel {
 
 // modulation is how a LoRa packet was modulated.
 func (c *Config) modulation(p packet) radio.LoRa {
-	m := radio.LoRa{SF: p.sf, Bandwidth: 125_000, CodeRate: p.codeRate, NoCRC: !p.crcEnabled}
+	m := radio.LoRa{SF: p.sf, Bandwidth: 125_000, CodeRate: p.codeRate, NoCRC: !p.hasCRC}
 	if p.modem == serviceModem {
 		m.Bandwidth = c.Service.Bandwidth
 		if c.Service.Implicit {
-			m.Implicit, m.CodeRate, m.NoCRC = true, c.Service.ImplicitCodeRate, !c.Service.ImplicitCRC
+			m.Implicit, m.CodeRate = true, c.Service.ImplicitCodeRate
 		}
 	}
 	if sync := c.networkSync(p.sf); sync != radio.PublicSync {
@@ -231,6 +232,8 @@ func (c *Config) stampCorrection(p packet) int64 {
 		return fskStampCorrection(c.FSK.BitRate)
 	}
 	m := c.modulation(p)
+	// As in the reference: what the chip says of the CRC counts, and a header.
+	m.Implicit, m.NoCRC = false, !p.crcEnabled
 	if c.FineTimestamp != FineTimestampOff {
 		return headerStampCorrection(m, len(p.payload))
 	}
@@ -239,7 +242,7 @@ func (c *Config) stampCorrection(p packet) int64 {
 
 func (p *packet) crcState() radio.CRC {
 	switch {
-	case !p.crcEnabled:
+	case !p.hasCRC:
 		return radio.NoCRC
 	case p.crcError:
 		return radio.BadCRC

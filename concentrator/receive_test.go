@@ -218,7 +218,7 @@ func TestADamagedPacketCostsOnlyItself(t *testing.T) {
 		bad := bytes.Clone(good)
 		bad[at] ^= 0xFF
 		buf := append(append(append([]byte{}, good...), bad...), append(good, good...)...)
-		packets, rest, f := decode(buf, true)
+		packets, rest, f := decode(buf, true, false)
 		if len(packets) != 3 || len(rest) != 0 {
 			t.Errorf("byte %d inverted: %d packets of 3 good ones, %d bytes left; %+v", at, len(packets), len(rest), f)
 		}
@@ -229,8 +229,8 @@ func TestAPacketInTwoPiecesIsWhole(t *testing.T) {
 	good := onePacket(t)
 	for cut := 1; cut < len(good); cut++ {
 		buf := append(append([]byte{}, good...), good[:cut]...)
-		first, rest, _ := decode(buf, false)
-		second, _, _ := decode(append(bytes.Clone(rest), good[cut:]...), false)
+		first, rest, _ := decode(buf, false, false)
+		second, _, _ := decode(append(bytes.Clone(rest), good[cut:]...), false, false)
 		if len(first) != 1 || len(second) != 1 {
 			t.Errorf("cut at %d: %d and %d packets", cut, len(first), len(second))
 		}
@@ -253,7 +253,7 @@ func TestEachKindOfDamageIsCounted(t *testing.T) {
 		{"payload CRC", sum(change(9, 0)), findings{mismatch: 1}},
 		{"cut", good[:20], findings{skipped: 20, truncated: 1}},
 	} {
-		packets, rest, got := decode(x.buf, true)
+		packets, rest, got := decode(x.buf, true, false)
 		if got != x.want || len(packets) != 0 || len(rest) != 0 {
 			t.Errorf("%s: %+v, want %+v (%d packets, %d bytes left)", x.name, got, x.want, len(packets), len(rest))
 		}
@@ -280,7 +280,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(append(bytes.Clone(good[3:]), good...), false)
 	f.Fuzz(func(t *testing.T, buf []byte, final bool) {
 		before := bytes.Clone(buf)
-		packets, rest, found := decode(buf, final)
+		packets, rest, found := decode(buf, final, false)
 		if !bytes.Equal(buf, before) {
 			t.Error("decode changed its input")
 		}
@@ -295,7 +295,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		// Two good packets behind any final rubbish are found, unless the rubbish
 		// claims them as its payload with the right checksum.
-		more, _, _ := decode(append(bytes.Clone(buf), append(good, good...)...), true)
+		more, _, _ := decode(append(bytes.Clone(buf), append(good, good...)...), true, false)
 		if len(more) < len(packets) {
 			t.Errorf("%d packets, %d with more bytes behind", len(packets), len(more))
 		}

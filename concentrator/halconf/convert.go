@@ -2,6 +2,7 @@ package halconf
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"gatewayd/concentrator"
@@ -17,7 +18,7 @@ func convert(r *reader) Conf {
 	gain := 0.0
 	get(r, "antenna_gain", &gain)
 	c.AntennaGain = radio.DB(gain)
-	public := true
+	public := false // as the forwarder takes a file that doesn't say
 	get(r, "lorawan_public", &public)
 	cc.PrivateNetwork = !public
 	number(r, "clksrc", &cc.ClockSource, 0, 1)
@@ -111,17 +112,19 @@ func port(r *reader, to *string) {
 
 func fineTimestamp(r *reader) concentrator.FineTimestamp {
 	enable, mode := false, "all_sf"
-	get(r, "enable", &enable)
-	get(r, "mode", &mode)
-	switch {
-	case mode != "all_sf" && mode != "high_capacity":
-		r.fault("mode", "all_sf or high_capacity")
-	case !enable:
+	if get(r, "enable", &enable); !enable {
+		r.ignore()
 		return concentrator.FineTimestampOff
-	case mode == "high_capacity":
+	}
+	get(r, "mode", &mode)
+	switch strings.ToLower(mode) {
+	case "all_sf":
+		return concentrator.FineTimestampAllSF
+	case "high_capacity":
 		return concentrator.FineTimestampHighCapacity
 	}
-	return concentrator.FineTimestampAllSF
+	r.fault("mode", "all_sf or high_capacity")
+	return concentrator.FineTimestampOff
 }
 
 // rfChain is radio_0 or radio_1.
@@ -222,6 +225,7 @@ func service(r *reader) concentrator.Service {
 	if !c.Enable {
 		return c
 	}
+	c.Bandwidth, c.SF = 250_000, 7 // the vendor's defaults
 	number(r, "bandwidth", &c.Bandwidth, 0, maxHertz)
 	number(r, "spread_factor", &c.SF, 5, 12)
 	get(r, "implicit_hdr", &c.Implicit)
@@ -234,6 +238,7 @@ func service(r *reader) concentrator.Service {
 func fsk(r *reader) concentrator.FSKChannel {
 	c := concentrator.FSKChannel{Channel: channel(r)}
 	if c.Enable {
+		c.BitRate = 64_000 // the vendor's default
 		number(r, "datarate", &c.BitRate, 500, 250_000)
 		r.look("bandwidth")      // the modem's filter is fixed
 		r.look("freq_deviation") // of transmissions, which state their own

@@ -78,15 +78,25 @@ func TestAForwardersFileBecomesTheDriversConfiguration(t *testing.T) {
 	}
 }
 
+// What a file doesn't say is what the forwarder, or the library below it,
+// then takes.
 func TestDefaultsAreTheForwarders(t *testing.T) {
-	c, err := Parse([]byte(`{"radio_0": {"enable": true, "freq": 867500000}, "com_type": "USB", "com_path": "/dev/ttyACM0"}`))
+	c, err := Parse([]byte(`{"radio_0": {"enable": true, "freq": 867500000}, "com_type": "USB", "com_path": "/dev/ttyACM0",
+		"chan_Lora_std": {"enable": true, "radio": 0, "if": 1}, "chan_FSK": {"enable": true, "radio": 0, "if": 2},
+		"fine_timestamp": {"enable": false, "mode": "any"}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := concentrator.Config{}
+	want := concentrator.Config{PrivateNetwork: true}
 	want.Radios[0] = concentrator.Radio{Enable: true, Freq: 867_500_000}
+	want.Service = concentrator.Service{Channel: concentrator.Channel{Enable: true, IF: 1}, Bandwidth: 250_000, SF: 7}
+	want.FSK = concentrator.FSKChannel{Channel: concentrator.Channel{Enable: true, IF: 2}, BitRate: 64_000}
 	if !reflect.DeepEqual(c.Concentrator, want) || c.Port != "usb:/dev/ttyACM0" {
 		t.Errorf("%+v", c)
+	}
+	c, err = Parse([]byte(`{"radio_0": {}, "fine_timestamp": {"enable": true, "mode": "ALL_SF"}}`))
+	if err != nil || c.Concentrator.FineTimestamp != concentrator.FineTimestampAllSF {
+		t.Errorf("%+v, %v", c.Concentrator, err)
 	}
 }
 
