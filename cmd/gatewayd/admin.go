@@ -105,12 +105,26 @@ func dialAdmin(ctx context.Context, dir string) (*api, error) {
 	}, nil
 }
 
-// serveAdmin answers on l until ctx ends.
+// adminEnd is what open requests have to finish at the end.
+const adminEnd = 3 * time.Second
+
+// serveAdmin answers on l until ctx ends, then lets open requests finish
+// within adminEnd: the one that ends the daemon is among them.
 func serveAdmin(ctx context.Context, l net.Listener, h http.Handler) error {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: adminTimeout}
-	stop := context.AfterFunc(ctx, func() { srv.Close() })
-	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(l) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("admin socket: %w", err)
+	case <-ctx.Done():
+	}
+	polite, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminEnd)
+	defer cancel()
+	if err := srv.Shutdown(polite); errors.Is(err, context.DeadlineExceeded) {
+		_ = srv.Close() // what is still open had its time
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("admin socket: %w", err)
 	}
 	return nil

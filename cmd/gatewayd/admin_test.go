@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -221,6 +222,40 @@ func TestAdminSocketMayHaveALongPath(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// What asks the daemon to end is answered all the same.
+func TestTheAdminSocketAnswersWhatIsOpenAtTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	l, err := listenAdmin(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- serveAdmin(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			cancel()
+			for { // until nobody is let in any more
+				c, err := net.Dial("unix", filepath.Join(dir, adminSocket))
+				if err != nil {
+					break
+				}
+				c.Close()
+			}
+			w.WriteHeader(http.StatusAccepted)
+		}))
+	}()
+	a, err := dialAdmin(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.call(t.Context(), http.MethodPost, "/system/stop", nil, nil, nil); err != nil {
+		t.Error(err)
+	}
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
