@@ -26,7 +26,7 @@ func BenchmarkScenarios(b *testing.B) {
 	for b.Loop() {
 		flakes := 0
 		for n := range scenarios {
-			w := labWorld{region: "EU868", seed: uint64(n), virtual: true, target: lab.Target{Virtual: "healthy"}, log: slog.New(slog.DiscardHandler), limit: time.Hour}
+			w := labWorld{cfg: simulated("EU868"), seed: uint64(n), virtual: true, target: lab.Target{Virtual: "healthy"}, log: slog.New(slog.DiscardHandler), limit: time.Hour}
 			res, err := w.play(b.Context(), script, script.Cases[0])
 			if err != nil || res.Outcome != lab.Passed {
 				flakes++

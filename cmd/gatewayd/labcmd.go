@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -16,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"gatewayd/cmd/gatewayd/lab"
-	"gatewayd/nsedge/region"
 )
 
 // labOptions are the flags of lab run.
@@ -24,6 +21,10 @@ type labOptions struct {
 	virtual bool
 	dut     string
 	region  string
+	air     string
+	config  string
+	cycle   string
+	state   string
 	junit   string
 	capture string
 	only    []string
@@ -66,9 +67,10 @@ func newLabRun(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run FILE...",
 		Short: "Run the cases of scripts",
-		Long: `Runs each case of each script, on a gateway of its own with a simulated radio, and
-tells what came out. With --virtual the clock is virtual too: an hour passes in
-seconds, always in the same way. Exit code 0: all passed; 1: some did not.`,
+		Long: `Runs each case of each script, on a gateway of its own, and tells what came out. The
+radio is simulated, unless --config says where a real one is. With --virtual the clock
+is virtual, too: an hour passes in seconds, always in the same way. Exit code 0: all
+passed; 1: some did not.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	o := labFlags(cmd)
@@ -126,6 +128,10 @@ func labFlags(cmd *cobra.Command) *labOptions {
 	f := cmd.Flags()
 	f.BoolVar(&o.virtual, "virtual", false, "virtual time")
 	f.StringVar(&o.dut, "dut", "healthy", "device under test: the name of a virtual one (gatewayd lab words), or a JSON `FILE` with its keys")
+	f.StringVar(&o.air, "air", "", "the device under test is a program, which connects to `ADDR` by the air protocol: HOST:PORT or unix:PATH")
+	f.StringVarP(&o.config, "config", "c", "", "the device under test is in reach of the concentrator that this configuration `FILE` describes")
+	f.StringVar(&o.cycle, "power-cycle", "", "`COMMAND` that switches a device near that concentrator off and on; without it you are told to")
+	f.StringVar(&o.state, "state", "", "`FOLDER` of what the network remembers from case to case, such as JoinNonces")
 	f.StringVar(&o.region, "region", "EU868", "region, as region.name in the configuration")
 	f.StringVar(&o.junit, "junit", "", "write JUnit XML to `FILE`")
 	f.StringVar(&o.capture, "capture", "", "write what was on the air in each case to `FOLDER`/CASE.pcapng, for Wireshark")
@@ -153,38 +159,21 @@ func readScripts(files []string) ([]*lab.Script, error) {
 	return out, nil
 }
 
-// readTarget is a virtual device by name, or a real one by its file.
-func readTarget(dut string) (lab.Target, error) {
-	if slices.Contains(lab.Defects(), dut) {
-		return lab.Target{Virtual: dut}, nil
-	}
-	text, err := os.ReadFile(dut)
-	if err != nil {
-		return lab.Target{}, fmt.Errorf("%q is no virtual device (there are %s) and no file: %w", dut, strings.Join(lab.Defects(), ", "), err)
-	}
-	var t lab.Target
-	if err := json.Unmarshal(text, &t.Device); err != nil {
-		return t, fmt.Errorf("%s: an object such as {\"dev_eui\": …, \"join_eui\": …, \"app_key\": …} is wanted: %w", dut, err)
-	}
-	return t, nil
-}
-
 var errNotPassed = errors.New("not all cases passed")
 
-func runLab(cmd *cobra.Command, std streams, scripts []*lab.Script, o labOptions) error {
-	if _, err := region.Lookup(o.region); err != nil {
-		return usagef(cmd, "--region: %w", err)
-	}
-	target, err := readTarget(o.dut)
-	if err != nil {
-		return usagef(cmd, "--dut: %w", err)
-	}
+func runLab(cmd *cobra.Command, std streams, scripts []*lab.Script, o labOptions) (err error) {
 	if err := knownCases(scripts, o.only); err != nil {
+		return err
+	}
+	var open closers
+	defer func() { err = errors.Join(err, open.close()) }()
+	w, err := o.world(cmd, std, &open)
+	if err != nil {
 		return err
 	}
 	all := &lab.Report{Script: "lab", Target: o.dut}
 	for _, script := range scripts {
-		report, err := playScript(cmd.Context(), std, script, target, o)
+		report, err := playScript(cmd.Context(), w, script, o)
 		if err != nil {
 			return err
 		}
@@ -235,17 +224,12 @@ func knownCases(scripts []*lab.Script, only []string) error {
 }
 
 // playScript runs the wanted cases, each on a bench of its own.
-func playScript(ctx context.Context, std streams, script *lab.Script, target lab.Target, o labOptions) (*lab.Report, error) {
+func playScript(ctx context.Context, w labWorld, script *lab.Script, o labOptions) (*lab.Report, error) {
 	report := &lab.Report{Script: script.Name, Target: o.dut}
-	log := slog.New(slog.DiscardHandler)
-	if o.verbose {
-		log = slog.New(slog.NewTextHandler(std.err, nil))
-	}
 	for _, name := range script.Cases {
 		if len(o.only) > 0 && !slices.Contains(o.only, name) {
 			continue
 		}
-		w := labWorld{region: o.region, seed: o.seed, virtual: o.virtual, target: target, log: log, limit: o.limit, capture: o.capture}
 		res, err := w.play(ctx, script, name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

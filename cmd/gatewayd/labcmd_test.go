@@ -53,6 +53,11 @@ func TestALabRunSaysWhatIsWrongWithItsArguments(t *testing.T) {
 		{"--region MOON lab/examples/join.star", "MOON"},
 		{"--case test_none lab/examples/join.star", "test_none"},
 		{"missing.star", "missing.star"},
+		{"--air 127.0.0.1:0 lab/examples/join.star", "healthy is a virtual device"},
+		{"--config x.toml lab/examples/join.star", "--virtual: a real concentrator keeps to real time"},
+		{"--config x.toml --air 127.0.0.1:0 lab/examples/join.star", "give one of them"},
+		{"--power-cycle true lab/examples/join.star", "--config"},
+		{"--dut lab/testdata/dut.json lab/examples/join.star", "give --air"},
 	} {
 		if _, err := labRun(t, strings.Fields(c.args)...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q in it", c.args, err, c.want)

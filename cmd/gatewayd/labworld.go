@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gatewayd/board"
@@ -24,24 +26,34 @@ import (
 
 // labWorld is a gateway with a bench, for one case.
 type labWorld struct {
-	region  string
+	cfg     config.Config // what of it is about the radio counts; the simulated one's region, or a real concentrator
 	seed    uint64
 	virtual bool
 	target  lab.Target
+	air     net.Listener // where the device under test connects; nil: elsewhere
 	log     *slog.Logger
 	limit   time.Duration
 	capture string // folder; "" is none
+	state   string // folder of what the network remembers; "" is a new one for each case
+}
+
+// simulated is the configuration of a simulated concentrator.
+func simulated(region string) config.Config {
+	cfg := config.Default()
+	cfg.Concentrator.Driver, cfg.Region.Name = config.DriverEmulated, region
+	return cfg
 }
 
 // play runs a case of a script in a new world.
 func (w labWorld) play(ctx context.Context, script *lab.Script, name string) (res lab.CaseResult, err error) {
-	dir, err := os.MkdirTemp("", "gatewayd-lab-")
-	if err != nil {
-		return res, err
+	if w.state == "" {
+		if w.state, err = os.MkdirTemp("", "gatewayd-lab-"); err != nil {
+			return res, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(w.state)) }()
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if !w.virtual {
-		return w.once(ctx, dir, script, name)
+		return w.once(ctx, script, name)
 	}
 	// Virtual time can't wait for anything outside: a case that is given up goes
 	// on until the process ends.
@@ -52,7 +64,7 @@ func (w labWorld) play(ctx context.Context, script *lab.Script, name string) (re
 	done := make(chan played, 1)
 	go func() {
 		var p played
-		bubble := lab.Virtual(func() { p.res, p.err = w.once(context.Background(), dir, script, name) })
+		bubble := lab.Virtual(func() { p.res, p.err = w.once(context.Background(), script, name) })
 		p.err = errors.Join(p.err, bubble)
 		done <- p
 	}()
@@ -65,14 +77,17 @@ func (w labWorld) play(ctx context.Context, script *lab.Script, name string) (re
 }
 
 // once runs a case here and now.
-func (w labWorld) once(ctx context.Context, dir string, script *lab.Script, name string) (res lab.CaseResult, err error) {
+func (w labWorld) once(ctx context.Context, script *lab.Script, name string) (res lab.CaseResult, err error) {
 	var open closers
 	defer func() { err = errors.Join(err, open.close()) }()
-	cfg := config.Default()
-	cfg.Concentrator.Driver, cfg.Region.Name = config.DriverEmulated, w.region
-	p, err := w.parts(dir, &open)
+	p, err := w.parts(&open)
 	if err != nil {
 		return res, err
+	}
+	if w.air != nil {
+		at := &plug{listener: w.air, medium: p.hardware.Medium, virtual: w.virtual, log: w.log}
+		open.add(func() error { at.pull(); return nil })
+		w.target.Start, w.target.Cycle = at.cycle, at.cycle
 	}
 	b := lab.New(lab.Config{Target: w.target, Seed: w.seed})
 	p.tell = b.Publish
@@ -99,7 +114,7 @@ func (w labWorld) once(ctx context.Context, dir string, script *lab.Script, name
 		cancel()
 		return nil
 	})
-	d, err := newDaemon(cfg, p)
+	d, err := newDaemon(w.cfg, p)
 	if err != nil {
 		return res, err
 	}
@@ -135,16 +150,47 @@ func (w labWorld) record(b *lab.Bench, name string, open *closers) (stop func() 
 // the network server is no matter where the clock waits for it.
 const virtualPoll = 20 * time.Millisecond
 
-// parts are those of a gateway on a simulated radio, with its state in dir.
-func (w labWorld) parts(dir string, open *closers) (p parts, err error) {
-	p = parts{log: w.log, firmware: concentrator.EmulatedFirmware()}
+// parts are those of a gateway.
+func (w labWorld) parts(open *closers) (p parts, err error) {
+	p = parts{log: w.log}
 	var seed [32]byte
 	binary.LittleEndian.PutUint64(seed[:], w.seed)
 	p.random = rand.NewChaCha8(seed) // nothing here is a secret
-	if p.store, err = store.Open(dir, store.Options{Log: w.log}); err != nil {
+	if p.store, err = store.Open(w.state, store.Options{Log: w.log}); err != nil {
 		return p, err
 	}
 	open.add(p.store.Close)
+	if !w.cfg.Emulated() {
+		err = w.open(&p)
+	} else {
+		err = w.simulate(&p)
+	}
+	if err != nil {
+		return p, err
+	}
+	open.add(p.hardware.Close)
+	api := inproc.Listen()
+	p.api, p.dial = api, api.Dial
+	open.add(ignoreClosed(api))
+	return p, nil
+}
+
+// open puts the real concentrator into the parts. A simulated chip behind a
+// socket takes any firmware.
+func (w labWorld) open(p *parts) (err error) {
+	if p.conf, err = loadConf(&w.cfg); err != nil {
+		return err
+	}
+	err = p.openRadio(w.cfg, w.log)
+	if errors.Is(err, concentrator.ErrFirmware) && strings.HasPrefix(w.cfg.Concentrator.SPI, "unix:") {
+		p.firmware = concentrator.EmulatedFirmware()
+		p.hardware, err = openBoardOf(w.cfg, w.log)
+	}
+	return err
+}
+
+// simulate puts a simulated concentrator into the parts.
+func (w labWorld) simulate(p *parts) (err error) {
 	e := board.Emulation{Log: w.log, Seed: w.seed}
 	if w.virtual {
 		p.poll = virtualPoll
@@ -153,12 +199,7 @@ func (w labWorld) parts(dir string, open *closers) (p parts, err error) {
 	if w.target.Class() == "B" {
 		p.sky = underSky(&e) // seconds of work for an hour, which other classes don't need
 	}
-	if p.hardware, _, err = board.Emulate(e); err != nil {
-		return p, err
-	}
-	open.add(p.hardware.Close)
-	api := inproc.Listen()
-	p.api, p.dial = api, api.Dial
-	open.add(ignoreClosed(api))
-	return p, nil
+	p.firmware = concentrator.EmulatedFirmware()
+	p.hardware, _, err = board.Emulate(e)
+	return err
 }

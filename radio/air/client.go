@@ -21,6 +21,7 @@ type client struct {
 	txs     map[string]uint64      // transmissions that have not ended, by id as sent
 	rxs     map[string]func() bool // how to cancel open windows, by id as sent
 	monitor func()                 // stops it; nil if off
+	wake    *event                 // of an idle client; nil if it waits for others only
 }
 
 // Answers, in the order in which their fields are sent.
@@ -116,8 +117,10 @@ func (c *client) do(r request) error {
 		return c.cancel(r)
 	case "monitor":
 		return c.watch(r)
+	case "idle":
+		return c.idle(r)
 	}
-	return fmt.Errorf("op is %q: hello, time, tx, rx, cancel or monitor is wanted", r.op)
+	return fmt.Errorf("op is %q: %s is wanted", r.op, ops)
 }
 
 func (c *client) hello(r request) error {
@@ -277,6 +280,7 @@ func (c *client) leave() {
 	if c.monitor != nil {
 		c.monitor()
 	}
+	c.awaken()
 	for _, shut := range c.rxs {
 		shut()
 	}

@@ -18,6 +18,7 @@ func FuzzProtocol(f *testing.F) {
 		`{"op":"rx","id":-1e3,"iq_inverted":true,` + lora + `,"from_us":1,"until_us":2}`,
 		`{"op":"cancel","id":1}`,
 		`{"op":"monitor","on":false}`,
+		`{"op":"idle","seen":1,"until_us":2}`,
 		`{"op":null,"id":{}}`,
 		"{\"op\":\"<\u2028\"}",
 	} {

@@ -21,6 +21,8 @@ const (
 	maxInstant = radio.Instant(1) << 50
 )
 
+const ops = "hello, time, tx, rx, cancel, monitor or idle"
+
 // request is one line of a client. Its methods take fields out of it and
 // return errors that name the field, its value and what is allowed.
 type request struct {
@@ -46,10 +48,10 @@ func parse(line []byte) (request, error) {
 	}
 	raw, ok := r.fields["op"]
 	if !ok {
-		return r, errors.New("op is missing: hello, time, tx, rx, cancel or monitor is wanted")
+		return r, fmt.Errorf("op is missing: %s is wanted", ops)
 	}
 	if err := json.Unmarshal(raw, &r.op); err != nil || raw[0] != '"' {
-		return r, fmt.Errorf("op is %s: hello, time, tx, rx, cancel or monitor is wanted", shorten(raw))
+		return r, fmt.Errorf("op is %s: %s is wanted", shorten(raw), ops)
 	}
 	if len(r.op) > maxName {
 		r.op = r.op[:maxName]

@@ -49,7 +49,7 @@ func Serve(ctx context.Context, l net.Listener, m *Medium, log *slog.Logger) err
 		case err != nil:
 			return fmt.Errorf("accept a client of the air: %w", err)
 		default:
-			clients.Go(func() { serveClient(ctx, c, m, log) })
+			clients.Go(func() { ServeClient(ctx, c, m, log) })
 		}
 	}
 }
@@ -66,9 +66,14 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// serveClient owns one connection: this goroutine reads, another one writes.
-func serveClient(ctx context.Context, conn net.Conn, m *Medium, log *slog.Logger) {
+// ServeClient speaks the air protocol with one client until that hangs up or
+// ctx ends, and closes the connection. A nil log discards.
+func ServeClient(ctx context.Context, conn net.Conn, m *Medium, log *slog.Logger) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	log = log.With("client", conn.RemoteAddr().String())
+	// This goroutine reads, another one writes.
 	ctx, cancel := context.WithCancelCause(ctx)
 	c := &client{m: m, out: make(chan []byte, maxQueue), fail: cancel, txs: map[string]uint64{}, rxs: map[string]func() bool{}}
 	written := make(chan struct{})

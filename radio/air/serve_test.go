@@ -273,6 +273,8 @@ func TestBadRequestsAreExplained(t *testing.T) {
 		{`{"op":"rx","id":1,` + window + `,"iq_inverted":true,"from_us":"now"}`, "1", []string{"from_us", "now"}},
 		{`{"op":"rx","id":1,` + window + `,"iq_inverted":true,"until_us":1.5}`, "1", []string{"until_us", "1.5"}},
 		{`{"op":"rx","id":1,"freq_hz":1}`, "1", []string{"freq_hz", "1"}},
+		{`{"op":"idle","seen":-1}`, "null", []string{"seen", "-1"}},
+		{`{"op":"idle","until_us":"soon"}`, "null", []string{"until_us", "soon"}},
 		{`{"op":"monitor","on":"yes"}`, "null", []string{"on", "yes"}},
 	}
 	served(t, func(s *sky, dial func() *script) {

@@ -26,6 +26,11 @@ type Config struct {
 type Target struct {
 	Virtual string         // name of a software device, "healthy" being one that does all right; "" is a real one
 	Device  map[string]any // as the verb "device" takes it
+
+	// Start switches a real one on, from off, or asks somebody to; nil: it is on.
+	Start func(context.Context) error
+	// Cycle switches a real one off and on again; nil: only somebody can.
+	Cycle func(context.Context) error
 }
 
 // Bench is one laboratory: what happened so far, and the devices in it. Verbs

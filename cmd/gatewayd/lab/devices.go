@@ -24,6 +24,8 @@ type subject struct {
 	stop context.CancelFunc
 	soft *enddevice.Config // nil: a real device
 	gone sync.WaitGroup
+
+	cycle func(context.Context) error // of a real device; nil: only somebody can switch it off and on
 }
 
 // deviceArgs describe a device; what isn't given has a default.
@@ -121,7 +123,7 @@ func device(ctx context.Context, b *Bench, a deviceArgs) (any, error) {
 			return nil, err
 		}
 	}
-	return Result{"device": s.eui.String(), "dev_eui": s.eui.String(), "join_eui": spec.AppEUI.String(), "dev_class": spec.Class, "version": spec.Version, "activation": string(spec.Activation), "virtual": a.Virtual != ""}, nil
+	return Result{"device": s.eui.String(), "dev_eui": s.eui.String(), "join_eui": spec.AppEUI.String(), "dev_class": spec.Class, "version": spec.Version, "activation": string(spec.Activation), "can_reboot": s.soft != nil}, nil
 }
 
 func (a *deviceArgs) into(d *nsedge.Device) {
@@ -230,7 +232,24 @@ func dut(ctx context.Context, b *Bench, a map[string]any) (any, error) {
 		args["virtual"] = b.cfg.Target.Virtual
 	}
 	maps.Copy(args, a)
-	return b.Call(ctx, "device", args)
+	made, err := b.Call(ctx, "device", args)
+	if err != nil {
+		return nil, err
+	}
+	if args["virtual"] != nil {
+		return made, nil
+	}
+	s, err := b.named(nil)
+	if err != nil {
+		return nil, err
+	}
+	out := made.(Result) //nolint:forcetypeassert // it is what device returns
+	s.cycle = b.cfg.Target.Cycle
+	out["can_reboot"] = s.cycle != nil
+	if start := b.cfg.Target.Start; start != nil {
+		err = start(ctx)
+	}
+	return out, err
 }
 
 // settings changes what the network does with a device.
@@ -268,12 +287,14 @@ type deviceOnly struct {
 }
 
 // reboot is a power cycle; the device keeps what it must keep.
-func reboot(_ context.Context, b *Bench, a deviceOnly) (any, error) {
+func reboot(ctx context.Context, b *Bench, a deviceOnly) (any, error) {
 	s, err := b.named(a.Device)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if s.soft == nil {
+	case s.cycle != nil:
+		return nil, s.cycle(ctx)
+	case s.soft == nil:
 		return nil, fmt.Errorf("%w: %v is a real device: somebody has to switch it off and on", ErrCall, s.eui)
 	}
 	s.off()
