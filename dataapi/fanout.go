@@ -121,7 +121,11 @@ func (s *Server) deliver(ev nsedge.Event) {
 // encode makes a message, and counts it.
 func (s *Server) encode(ev nsedge.Event, id packetID, shape shape) []byte {
 	s.metrics.encoded.Inc()
-	return s.encoder.event(ev, id, shape)
+	text := s.encoder.event(ev, id, shape)
+	if o := s.cfg.Observer; o != nil {
+		o.Message("out", "", text)
+	}
+	return text
 }
 
 // shutdown ends all connections, politely within the time for that.

@@ -193,7 +193,7 @@ func (l *link) reply(ctx context.Context, to adapter.Message, text []byte) {
 		return
 	}
 	if to.Vars.Type == errorNotice.String() {
-		if m, err := l.server.encoder.decode(text); err != nil {
+		if m, err := l.server.decode(l.of.ID, text); err != nil {
 			l.server.metrics.malformed.Inc()
 		} else if _, err := l.server.handOver(ctx, l.log, l.of.ID, m); err != nil {
 			return // counted, and logged where it is our fault
@@ -206,7 +206,7 @@ func (l *link) reply(ctx context.Context, to adapter.Message, text []byte) {
 // receive takes a message from the application; what is wrong with it goes
 // back as an error message, unless there is a flood of them.
 func (l *link) receive(ctx context.Context, text []byte) {
-	m, err := l.server.encoder.decode(text)
+	m, err := l.server.decode(l.of.ID, text)
 	meta := m.meta()
 	if err == nil {
 		meta, err = l.server.handOver(ctx, l.log, l.of.ID, m)

@@ -29,6 +29,8 @@ type Machine interface {
 	SetConfig(changes map[string]json.RawMessage) error
 	// End stops the daemon, to start it again if so asked; it returns at once.
 	End(restart bool) error
+	// Recording writes what the flight recorder has; nil while that is off.
+	Recording() func(w io.Writer) error
 	// Support writes a bundle for whoever is asked for help: a ZIP file
 	// without secrets.
 	Support(w io.Writer) error

@@ -27,7 +27,7 @@ type fakeMachine struct {
 	ended  []bool
 	endErr error
 
-	region, readOnly string
+	region, readOnly, recording string
 
 	scanned []radio.Hertz
 }
@@ -72,6 +72,13 @@ func (m *fakeMachine) Log() []LogLine {
 		all = append(all, LogLine{Number: uint64(i + 1), Level: level, Message: "m", Fields: map[string]string{"a": "b"}})
 	}
 	return all
+}
+
+func (m *fakeMachine) Recording() func(io.Writer) error {
+	if m.recording == "" {
+		return nil
+	}
+	return func(w io.Writer) error { _, err := io.WriteString(w, m.recording); return err }
 }
 
 func (m *fakeMachine) Config() Configuration {

@@ -77,6 +77,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, name string, han
 		p := problemOf(err)
 		refuse(w, p)
 		s.audit(r, keyID, p)
+		s.observe(r, keyID, p.Status)
 		if p.Code == codeServerError {
 			s.log.Error("management api", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
 		}
@@ -93,6 +94,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, name string, han
 		writeJSON(w, rep.status, rep.body)
 	}
 	s.auditChange(r, keyID, rep.status)
+	s.observe(r, keyID, rep.status)
 	return rep.status
 }
 

@@ -60,6 +60,8 @@ type Config struct {
 	TLS func() *TLSInfo
 	// Machine is the radio and the daemon; nil: there is none to show.
 	Machine Machine
+	// Observer is told of messages and requests; nil: nobody is.
+	Observer Observer
 	// Lab is the test bench; nil: it is off.
 	Lab Laboratory
 	// Backups of the whole gateway; nil: there are none.

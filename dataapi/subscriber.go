@@ -143,7 +143,7 @@ func (c *subscriber) receive(kind int, r io.Reader, malformed *rate.Limiter) err
 		}
 		wrong = &problem{Code: codeTooLarge, Message: fmt.Sprintf("the message is larger than the %d bytes that are allowed", most)}
 	default:
-		m, wrong = c.server.encoder.decode(text)
+		m, wrong = c.server.decode(c.keyID, text)
 	}
 	if wrong == nil {
 		c.answer(m)

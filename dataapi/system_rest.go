@@ -25,6 +25,7 @@ func (s *Server) systemRoutes() []route {
 		{"/system/time", "system", methods{http.MethodPost: s.machine(s.setTime)}},
 		{"/system/config", "system", methods{http.MethodGet: s.machine(getConfig), http.MethodPatch: s.machine(setConfig)}},
 		{"/system/log", "system", methods{http.MethodGet: s.machine(getLog)}},
+		{"/system/recording", "system", methods{http.MethodGet: s.machine(getRecording)}},
 		{"/system/support", "system", methods{http.MethodGet: s.machine(getSupport)}},
 		{"/system/restart", "system", methods{http.MethodPost: s.machine(end(true))}},
 		{"/system/stop", "system", methods{http.MethodPost: s.machine(end(false))}},
@@ -123,6 +124,20 @@ func getLog(c *call, m Machine) (reply, error) {
 func getSupport(c *call, m Machine) (reply, error) {
 	c.w.Header().Set("Content-Disposition", `attachment; filename="gatewayd-support-`+time.Now().UTC().Format(stampLayout)+`.zip"`)
 	return reply{http.StatusOK, stream{"application/zip", func(w io.Writer) error { return m.Support(w) }}}, nil
+}
+
+// getRecording gives the flight recorder's file. It has payloads of all
+// devices.
+func getRecording(c *call, m Machine) (reply, error) {
+	write := m.Recording()
+	switch {
+	case c.key.Scope != nil:
+		return reply{}, errOutOfScope
+	case write == nil:
+		return reply{}, notFound("the flight recorder is off; recorder.size_mib in the configuration switches it on")
+	}
+	c.w.Header().Set("Content-Disposition", `attachment; filename="gatewayd-`+time.Now().UTC().Format(stampLayout)+`.jsonl.gz"`)
+	return reply{http.StatusOK, stream{"application/gzip", write}}, nil
 }
 
 func end(restart bool) func(*call, Machine) (reply, error) {

@@ -50,18 +50,7 @@ func fetchBackup(ctx context.Context, a *api, s dataapi.BackupSecret, w io.Write
 	if err != nil {
 		return err
 	}
-	resp, err := a.send(ctx, http.MethodPost, "/backup", nil, bytes.NewReader(in))
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		return refusal(resp)
-	}
-	if _, err := io.Copy(w, resp.Body); err != nil {
-		return fmt.Errorf("the backup is not complete: %w", err)
-	}
-	return nil
+	return a.download(ctx, http.MethodPost, "/backup", nil, bytes.NewReader(in), w)
 }
 
 // toFile writes a file that is there whole or not at all; "-" is out.

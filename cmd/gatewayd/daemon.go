@@ -17,6 +17,7 @@ import (
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/certs"
 	"gatewayd/cmd/gatewayd/config"
+	"gatewayd/cmd/gatewayd/flight"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/gnss"
 	"gatewayd/concentrator/halconf"
@@ -52,6 +53,8 @@ type parts struct {
 	also   []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
 	log    *slog.Logger
 
+	recordings string // folder of the files of faults; "": none are written
+
 	ring *logRing          // what log remembers; nil: newDaemon makes one
 	file string            // of the configuration, "" for none
 	end  func(error) error // ends the daemon for a reason; nil: nobody may
@@ -72,6 +75,9 @@ type daemon struct {
 	gnss   *gnss.Receiver      // nil: none
 	server *dataapi.Server
 	log    *slog.Logger
+
+	recorder *flight.Recorder // nil: off
+	faults   *flight.Files    // nil: none
 
 	mu      sync.Mutex
 	edge    *nsedge.Edge // nil until the chip has told its EUI
@@ -102,15 +108,16 @@ func newDaemon(cfg config.Config, p parts) (*daemon, error) {
 	if err := d.listenBeforeTalk(&rc, p.hardware); err != nil {
 		return nil, err
 	}
+	port := d.record(&rc)
 	d.radio = rc
-	if d.conc, err = concentrator.New(p.hardware.Port, rc); err != nil {
+	if d.conc, err = concentrator.New(port, rc); err != nil {
 		return nil, err
 	}
 	bench := d.laboratory()
 	d.server, err = dataapi.New(dataapi.Config{
 		Network: cfg.Network.ID, Documents: p.store, Position: d.position, Ready: d.ready, Log: p.log,
 		Bands: bands(), BandNamed: bandNamed, Gateways: d.gateways, Origins: cfg.DataAPI.OriginList(),
-		Lab: bench, Machine: newMachine(d), TLS: d.tlsInfo, Backups: backups{cfg, p.store, d.eui}, Appliance: p.appliance,
+		Lab: bench, Observer: d.observer(), Machine: newMachine(d), TLS: d.tlsInfo, Backups: backups{cfg, p.store, d.eui}, Appliance: p.appliance,
 		HistoryBytes: cfg.DataAPI.HistorySize << 20, HistoryFile: cfg.DataAPI.HistoryFile,
 		MaxRequests: cfg.DataAPI.MaxRequests, MaxConnections: cfg.DataAPI.MaxConnections, MaxMessage: cfg.DataAPI.MaxMessage, MaxRate: cfg.DataAPI.MaxRate,
 	})
@@ -196,6 +203,7 @@ func (d *daemon) holdOnPanic() {
 		if hold := d.parts.hardware.Hold; hold != nil {
 			_ = hold() // there is nobody left to tell
 		}
+		d.fault("panic", fmt.Errorf("%v", r))
 		panic(r)
 	}
 }
@@ -223,7 +231,7 @@ func (d *daemon) runEdge(ctx context.Context) error {
 		group.Go(func() error { defer d.holdOnPanic(); return layer.Run(ctx) })
 	}
 	edge, err := nsedge.New(nsedge.Config{
-		Region: d.region, NetID: d.cfg.NetID(), Random: d.parts.random, Gateway: eui, Store: d.parts.store, Log: d.log, GPS: d.gps, Heard: d.server.Heard,
+		Region: d.region, NetID: d.cfg.NetID(), Random: d.parts.random, Gateway: eui, Store: d.parts.store, Log: d.log, GPS: d.gps, Heard: d.heard,
 		Clock: gpsClock{d.conc}, ClassB: nsedge.ClassBMode(d.cfg.Network.ClassB), BeaconFreq: radio.Hertz(d.cfg.Network.BeaconFreq), Position: d.beaconPosition,
 		AntennaGain:     d.antennaGain(),
 		IgnoreDutyCycle: !d.cfg.Region.DutyCycle,
@@ -247,6 +255,7 @@ func (d *daemon) runEdge(ctx context.Context) error {
 
 func (d *daemon) publish(e nsedge.Event) {
 	d.server.Publish(e)
+	d.recorder.Event(e)
 	if d.parts.tell != nil {
 		d.parts.tell(e)
 	}

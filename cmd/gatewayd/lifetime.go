@@ -34,6 +34,7 @@ func (d *daemon) runConcentrator(ctx context.Context) error {
 		if err == nil {
 			err = errors.New("it stopped without a reason")
 		}
+		d.fault("concentrator", err)
 		patient := d.parts.appliance != nil // whose page tells what is wrong
 		if !patient && (d.conc.Stats().Starts == 0 || errors.Is(err, concentrator.ErrConfig)) {
 			return err

@@ -104,6 +104,7 @@ func runDaemon(ctx context.Context, cfg config.Config, p parts) (err error) {
 		return err
 	}
 	open.add(p.hardware.Close)
+	p.recordings = recordingsIn(cfg)
 	d, err := newDaemon(cfg, p)
 	if err != nil {
 		return err

@@ -109,18 +109,7 @@ serve the same session: they would use the same counters.`,
 	format := cmd.Flags().String("format", "csv", "`FORMAT`: csv or json")
 	keys := cmd.Flags().Bool("with-keys", false, "write keys and sessions, too: keep the file secret")
 	return withAPI(cmd, func(ctx context.Context, a *api, _ []string) error {
-		resp, err := a.send(ctx, http.MethodGet, "/devices/export", url.Values{"format": {*format}, "keys": {fmt.Sprint(*keys)}}, nil)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode/100 != 2 {
-			return refusal(resp)
-		}
-		if _, err := io.Copy(std.out, resp.Body); err != nil {
-			return fmt.Errorf("the export is not complete: %w", err)
-		}
-		return nil
+		return a.download(ctx, http.MethodGet, "/devices/export", url.Values{"format": {*format}, "keys": {fmt.Sprint(*keys)}}, nil, std.out)
 	})
 }
 
@@ -138,6 +127,22 @@ func (a *api) send(ctx context.Context, method, path string, query url.Values, b
 		return nil, fmt.Errorf("ask gatewayd: %w", errors.Unwrap(err))
 	}
 	return resp, nil
+}
+
+// download copies the answer to a request to w.
+func (a *api) download(ctx context.Context, method, path string, query url.Values, body io.Reader, w io.Writer) error {
+	resp, err := a.send(ctx, method, path, query, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return refusal(resp)
+	}
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return fmt.Errorf("what came of %s is not complete: %w", path, err)
+	}
+	return nil
 }
 
 // refusal is what an answer other than 2xx says.

@@ -66,6 +66,7 @@ func (d *daemon) feedWatchdog(ctx context.Context) error {
 		default:
 			if well {
 				d.log.Error("the daemon hangs: its watchdog is not fed any more", "err", err)
+				d.fault("watchdog", err)
 			}
 			well = false
 			d.tell("STATUS=" + err.Error())

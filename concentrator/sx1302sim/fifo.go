@@ -32,6 +32,14 @@ func (f *fifo) pop() (byte, bool) {
 	return b, true
 }
 
+// Inject puts bytes into the receive buffer as if demodulators had; false if
+// they don't fit. It replays what another chip received.
+func (c *Chip) Inject(data []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fifo.push(data)
+}
+
 // popFIFO is one byte of a read of the FIFO.
 func (c *Chip) popFIFO() byte {
 	b, ok := c.fifo.pop()

@@ -204,7 +204,7 @@ func (p *player) prepare() {
 			time.Sleep(time.Duration(us) * time.Microsecond)
 		case "rxpkt":
 			data, err := hex.DecodeString(b.FIFO)
-			if err != nil || !p.chip.fifo.push(data) {
+			if err != nil || !p.chip.Inject(data) {
 				p.t.Fatalf("step %d: packet %q: %v", p.step, b.FIFO, err)
 			}
 		case "lbtblock":

@@ -100,6 +100,7 @@ func (c Config) check() Faults {
 	c.checkGateway(&k)
 	k.folder("state.dir", c.State.Dir)
 	k.folder("firmware.dir", c.Firmware.Dir)
+	k.within("recorder.size_mib", float64(c.Recorder.Size), 0, MaxRecorder)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	return k.faults

@@ -68,6 +68,7 @@ type Config struct {
 	State        State        `toml:"state" comment:"What must survive a power cut."`
 	Firmware     Firmware     `toml:"firmware" comment:"The vendor's firmware for the concentrator's processors."`
 	Lab          Lab          `toml:"lab" comment:"The test bench for devices."`
+	Recorder     Recorder     `toml:"recorder" comment:"The flight recorder: the last moments of this gateway, in memory."`
 	Log          Log          `toml:"log" comment:"The daemon's own log, on standard error."`
 }
 
@@ -90,6 +91,14 @@ type Concentrator struct {
 type Lab struct {
 	Enabled bool `toml:"enabled" comment:"Let administrators plant faults, send raw frames and capture the air. For laboratories: it can break a network."`
 }
+
+// Recorder is the flight recorder; see docs/recorder.md.
+type Recorder struct {
+	Size int `toml:"size_mib" comment:"MiB of memory for the last frames on SPI and on the air, decisions of the network server and API messages; written to the state folder when something fails. 0: off."`
+}
+
+// MaxRecorder bounds recorder.size_mib.
+const MaxRecorder = 256
 
 // Air is the air protocol's listener.
 type Air struct {
@@ -165,6 +174,7 @@ func Default() Config {
 		Network:      Network{NetID: "000000", ClassB: ClassBAuto},
 		State:        State{Dir: "/var/lib/gatewayd"},
 		Firmware:     Firmware{Dir: "/usr/lib/gatewayd/firmware"},
+		Recorder:     Recorder{Size: 2},
 		Log:          Log{Level: "info", Format: "text"},
 	}
 }

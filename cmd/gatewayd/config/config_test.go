@@ -108,6 +108,8 @@ func badValues() []badValue {
 		{"state.dir", `""`, []string{"absolute path"}},
 		{"firmware.dir", `"./fw"`, []string{"absolute path"}},
 		{"lab.enabled", `"yes"`, []string{"wrong type", "true or false"}},
+		{"recorder.size_mib", `257`, []string{"0 to 256"}},
+		{"recorder.size_mib", `-1`, []string{"0 to 256"}},
 		{"log.level", `"verbose"`, []string{"debug, info, warn, error"}},
 		{"log.format", `"xml"`, []string{"text, json"}},
 	}
