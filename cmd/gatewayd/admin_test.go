@@ -237,7 +237,7 @@ func TestTheAdminSocketAnswersWhatIsOpenAtTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- serveAdmin(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		done <- serveAdmin(ctx, l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			cancel()
 			for { // until nobody is let in any more
 				c, err := net.Dial("unix", filepath.Join(dir, adminSocket))

@@ -47,7 +47,7 @@ func TestHelpOfEachCommand(t *testing.T) {
 		"lab", "lab run", "lab suite", "lab words",
 		"device", "device add", "device set", "device list", "device show", "device remove",
 		"firmware", "firmware import", "firmware check",
-		"config", "config check", "config print", "version", "backup", "restore",
+		"config", "config check", "config print", "version", "backup", "restore", "record", "replay",
 		"doctor", "board", "board list", "board show", "board hold",
 	} {
 		name := "help " + words

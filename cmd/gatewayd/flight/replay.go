@@ -160,7 +160,7 @@ func (p *player) frame(i int, e *Entry) {
 	if read {
 		w = append(w, make([]byte, readHeader-writeHeader+len(e.In))...)
 	}
-	if why := p.stimulus.before(p.chip, i, e); why != "" {
+	if why := p.stimulus.before(p.chip, e); why != "" {
 		p.differ(i, e, &Difference{Why: why})
 		return
 	}

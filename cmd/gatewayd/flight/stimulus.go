@@ -2,6 +2,7 @@ package flight
 
 import (
 	"fmt"
+	"slices"
 
 	"gatewayd/concentrator/reg"
 	"gatewayd/concentrator/sx1302sim"
@@ -67,7 +68,7 @@ func (s *stimulus) model() sx1302sim.Model { return sx1302sim.Model(s.otp[otpMod
 
 // before puts into the chip what it must have received before a frame, and
 // says what is wrong with what was received.
-func (s *stimulus) before(chip *sx1302sim.Chip, i int, e *Entry) string {
+func (s *stimulus) before(chip *sx1302sim.Chip, e *Entry) string {
 	read, a := readOf(e.Out)
 	if !read {
 		return ""
@@ -81,7 +82,7 @@ func (s *stimulus) before(chip *sx1302sim.Chip, i int, e *Entry) string {
 	if more := want - (s.given - s.taken); more > 0 {
 		from := min(s.given, len(s.buffer))
 		data := s.buffer[from:min(from+more, len(s.buffer))]
-		data = append(data[:len(data):len(data)], make([]byte, more-len(data))...) // never read
+		data = append(slices.Clip(data), make([]byte, more-len(data))...) // never read
 		if !chip.Inject(data) {
 			return fmt.Sprintf("the receive buffer has %d bytes more, for which it has no room", more)
 		}
