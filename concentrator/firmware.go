@@ -146,36 +146,36 @@ func EmulatedFirmware() Firmware {
 	return Firmware{AGC: fill(1, reg.MCUMemorySize), ARB: fill(2, reg.MCUMemorySize), Calibration: fill(3, reg.MCUMemorySize), SX1261: fill(4, sx1261.PatchSize)}
 }
 
-// ImportFirmware extracts the images from the vendor's source tree into dir,
-// which is made if need be, and returns the files that it wrote. Nothing is
-// written unless every image is there and has its known hash.
-func ImportFirmware(halTree, dir string) ([]string, error) {
-	return importImages(images(), halTree, dir)
+// ImportFirmware extracts the images from the vendor's sources into dir, which
+// is made if need be, and returns the files that it wrote. Nothing is written
+// unless every image is there and has its known hash: else the error wraps
+// [ErrFirmware].
+func ImportFirmware(from Sources, dir string) ([]string, error) {
+	return importImages(images(), from, dir)
 }
 
-func importImages(list []image, halTree, dir string) ([]string, error) {
+func importImages(list []image, from Sources, dir string) ([]string, error) {
 	data := make([][]byte, len(list))
 	for i, m := range list {
-		path := filepath.Join(halTree, "libloragw", "src", m.Source)
-		text, err := os.ReadFile(path)
+		text, err := from(m.Source)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s is no source tree of the vendor's library: %w", ErrFirmware, halTree, err)
+			return nil, fmt.Errorf("%w: %w", ErrFirmware, err)
 		}
 		if data[i], err = arrayBytes(text, m.Words); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrFirmware, path, err)
+			return nil, fmt.Errorf("%w: %s: %w", ErrFirmware, m.Source, err)
 		}
 		if err := m.check(data[i]); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w; version 2.1.0 is wanted", ErrFirmware, path, err)
+			return nil, fmt.Errorf("%w: %s: %w; version 2.1.0 is wanted", ErrFirmware, m.Source, err)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the images are no secret, a service of another user reads them
-		return nil, fmt.Errorf("%w: %w", ErrFirmware, err)
+		return nil, fmt.Errorf("write the firmware: %w", err)
 	}
 	var done []string
 	for i, m := range list {
 		path := filepath.Join(dir, m.File)
 		if err := writeWhole(path, data[i]); err != nil {
-			return done, fmt.Errorf("%w: %w", ErrFirmware, err)
+			return done, fmt.Errorf("write the firmware: %w", err)
 		}
 		done = append(done, path)
 	}

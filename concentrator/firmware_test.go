@@ -40,7 +40,7 @@ func TestImagesAreImportedFromASourceTree(t *testing.T) {
 	m := image{"a.bin", "a.var", "a", fmt.Sprintf("%x", sha256.Sum256(data)), "test", false}
 	tree, dir := t.TempDir(), filepath.Join(t.TempDir(), "made", "on", "demand")
 	write(t, filepath.Join(tree, "libloragw/src/a.var"), source(data))
-	done, err := importImages([]image{m}, tree, dir)
+	done, err := importImages([]image{m}, SourceTree(tree), dir)
 	if err != nil || len(done) != 1 {
 		t.Fatalf("%v, %v", done, err)
 	}
@@ -84,14 +84,14 @@ func TestABadSourceTreeWritesNothing(t *testing.T) {
 		if text != "" {
 			write(t, filepath.Join(tree, "libloragw/src/a.var"), []byte(text))
 		}
-		if _, err := importImages([]image{m}, tree, dir); !errors.Is(err, ErrFirmware) {
+		if _, err := importImages([]image{m}, SourceTree(tree), dir); !errors.Is(err, ErrFirmware) {
 			t.Errorf("%s: %v", what, err)
 		}
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("%s: the folder was made", what)
 		}
 	}
-	if _, err := ImportFirmware(t.TempDir(), t.TempDir()); !errors.Is(err, ErrFirmware) {
+	if _, err := ImportFirmware(SourceTree(t.TempDir()), t.TempDir()); !errors.Is(err, ErrFirmware) {
 		t.Error(err)
 	}
 }

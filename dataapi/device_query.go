@@ -2,6 +2,7 @@ package dataapi
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"gatewayd/nsedge"
@@ -14,7 +15,7 @@ type term struct {
 }
 
 // queryFields are what ?q= searches.
-const queryFields = "dev_eui, dev_addr, dev_class, tags, app_eui, activation, encryption, org, band"
+const queryFields = "dev_eui, dev_addr, dev_class, tags, app_eui, activation, encryption, org, band, multicast"
 
 // parseDeviceQuery reads ?q=, which may be given more than once.
 func parseDeviceQuery(p parameters) ([]term, error) {
@@ -62,6 +63,8 @@ func (t term) match(d *nsedge.Device, org, v string) bool {
 		return strings.EqualFold(string(d.Encryption), v)
 	case "band":
 		return strings.EqualFold(d.Band, v)
+	case "multicast":
+		return strconv.FormatBool(d.Multicast) == strings.ToLower(v)
 	}
 	return org == v
 }

@@ -63,6 +63,16 @@ type sessionView struct {
 	ADR            bool          `json:"adr"`
 	Channels       []heldChannel `json:"channels"`
 	Samples        []sampleView  `json:"snr"`
+	ClassB         *classBState  `json:"class_b"`
+}
+
+// classBState is what a device of class B has told, or what was registered.
+type classBState struct {
+	Active      bool   `json:"active"`
+	Told        bool   `json:"told"`
+	Periodicity int    `json:"periodicity"`
+	Freq        uint32 `json:"freq"` // Hz
+	DataRate    *int   `json:"datarate"`
 }
 
 type rx1State struct {
@@ -133,6 +143,12 @@ func viewSession(s *nsedge.SessionState) *sessionView {
 	}
 	if s.DataRate >= 0 {
 		v.DataRate = &s.DataRate
+	}
+	if b := s.ClassB; b != nil {
+		v.ClassB = &classBState{Active: b.Active, Told: b.Told, Periodicity: b.Periodicity, Freq: uint32(b.Freq)}
+		if b.DataRate >= 0 {
+			v.ClassB.DataRate = &b.DataRate
+		}
 	}
 	for _, ch := range s.Channels {
 		v.Channels = append(v.Channels, heldChannel{ch.Index, uint32(ch.Freq), uint32(ch.Down), ch.MinDR, ch.MaxDR})

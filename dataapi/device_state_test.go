@@ -29,6 +29,7 @@ func realEdge(t *testing.T) *rig {
 	r := start(t, Config{Edge: edge})
 	for _, body := range []string{
 		`{"dev_eui":"0102030405060708","activation":"ABP","dev_addr":"01020304","nwkskey":"000102030405060708090a0b0c0d0e0f","appskey":"000102030405060708090a0b0c0d0e0f","counter_up":7,"rx1":{"delay":5},"tags":["mine"]}`,
+		`{"dev_eui":"010203040506070a","activation":"ABP","dev_class":"B","dev_addr":"01020305","nwkskey":"000102030405060708090a0b0c0d0e0f","appskey":"000102030405060708090a0b0c0d0e0f","ping_slot":{"periodicity":5}}`,
 		`{"dev_eui":"0102030405060709","app_key":"000102030405060708090a0b0c0d0e0f"}`,
 	} {
 		if code, out := r.rest("POST", "/api/v1.0/devices", body); code != 201 {
@@ -38,12 +39,13 @@ func realEdge(t *testing.T) *rig {
 	return r
 }
 
-const abpPath, otaaPath = "/api/v1.0/devices/0102030405060708", "/api/v1.0/devices/0102030405060709"
+const abpPath, otaaPath, classBPath = "/api/v1.0/devices/0102030405060708", "/api/v1.0/devices/0102030405060709", "/api/v1.0/devices/010203040506070a"
 
 func TestADevicesStateIsExplained(t *testing.T) {
 	r := realEdge(t)
 	for path, wants := range map[string][]string{
-		abpPath + "/state":    {`"dev_addr":"01020304"`, `"counter_up":7`, `"delay":5`, `"freq":869525000`, `"freq":868300000`, `"joins":[]`, `"pending":null`},
+		abpPath + "/state":    {`"dev_addr":"01020304"`, `"counter_up":7`, `"delay":5`, `"freq":869525000`, `"freq":868300000`, `"joins":[]`, `"pending":null`, `"class_b":null`},
+		classBPath + "/state": {`"class_b":{"active":false,"datarate":null,"freq":0,"periodicity":5,"told":true}`},
 		otaaPath + "/state":   {`"session":null`},
 		abpPath + "/explain":  {"class A device listens only after its uplinks", `"allowed":36`, `"band"`},
 		otaaPath + "/explain": {"it has to join", "no join-request of it was heard"},

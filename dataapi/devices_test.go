@@ -151,7 +151,7 @@ func TestListsOfDevices(t *testing.T) {
 			d := nsedge.Device{DevEUI: eui, Class: "A", Activation: nsedge.OTAA, Encryption: nsedge.KeysAtNS, CounterUp: uint32(i * 7 % 400)}
 			if i < 3 {
 				d.Tags, d.Class, d.Activation, d.Encryption, d.Band = []string{"few", fmt.Sprint(i)}, "C", nsedge.ABP, nsedge.KeysAtApp, "EU863-870"
-				d.DevAddr, d.AppEUI = &nsedge.DevAddr{0xaa, 0, 0, byte(i)}, mustEUI("00000000000000bb")
+				d.DevAddr, d.AppEUI, d.Multicast = &nsedge.DevAddr{0xaa, 0, 0, byte(i)}, mustEUI("00000000000000bb"), i == 2
 			}
 			r.edge.put(d)
 		}
@@ -175,6 +175,8 @@ func TestListsOfDevices(t *testing.T) {
 			{"q=dev_addr:AA000001", "0000000000000001", 1, 1},
 			{"q=dev_class:c&q=activation:abp", "0000000000000000", 3, 3},
 			{"q=encryption:APP+app_eui:BB+band:eu863-870", "0000000000000000", 3, 3},
+			{"q=multicast:true", "0000000000000002", 1, 1},
+			{"q=multicast:FALSE", "0000000000000000", 399, 399},
 			{"q=org:farm", "0000000000000000", 400, 400},
 			{"q=org:UNKNOWN", "", 0, 0},
 			{"q=", "0000000000000000", 400, 400},

@@ -27,6 +27,8 @@ func (s *Server) systemRoutes() []route {
 		{"/system/log", "system", methods{http.MethodGet: s.machine(getLog)}},
 		{"/system/recording", "system", methods{http.MethodGet: s.machine(getRecording)}},
 		{"/system/support", "system", methods{http.MethodGet: s.machine(getSupport)}},
+		{"/system/boards", "system", methods{http.MethodGet: s.machine(getBoards)}},
+		{"/system/firmware", "system", methods{http.MethodGet: s.firmware(getFirmware), http.MethodPost: s.firmware(s.importFirmware)}},
 		{"/system/restart", "system", methods{http.MethodPost: s.machine(end(true))}},
 		{"/system/stop", "system", methods{http.MethodPost: s.machine(end(false))}},
 		{"/audit", "system", methods{http.MethodGet: s.getAudit}},

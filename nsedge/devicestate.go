@@ -40,6 +40,17 @@ type SessionState struct {
 	ADR         bool // the ADR bit of the last uplink
 	Channels    []ChannelState
 	Samples     []ADRSample // what ADR goes by, oldest first
+
+	ClassB *ClassBSession // nil: it is not registered with class B
+}
+
+// ClassBSession is what a device of class B has told, or what was registered.
+type ClassBSession struct {
+	Active      bool        // by the bit in its last uplink
+	Told        bool        // its periodicity is known
+	Periodicity int         // a ping slot each 2^n s
+	Freq        radio.Hertz // of its ping slots; 0 is the region's
+	DataRate    int         // -1 is the region's
 }
 
 // ChannelState is a channel that the device has.
@@ -116,6 +127,10 @@ func (e *Edge) sessionState(s *session) *SessionState {
 		st.LastUplink = time.Unix(s.seen, 0)
 	}
 	st.RX2Freq, st.RX2DataRate = e.rx2Of(s)
+	if s.dev.spec.Class == "B" {
+		p := s.pings()
+		st.ClassB = &ClassBSession{p.On, p.Told, int(p.Periodicity), p.Freq, int(p.DR)}
+	}
 	for _, c := range e.channelsOf(s) {
 		ch := ChannelState{Index: c.Index, Freq: c.Freq, MinDR: c.MinDR, MaxDR: c.MaxDR}
 		for _, m := range s.Down {

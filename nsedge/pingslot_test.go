@@ -275,6 +275,11 @@ func TestPingSlotsAndBeaconsMove(t *testing.T) {
 		if got.Freq != 868_300_000 || got.Mod.(radio.LoRa).SF != 7 || classb.NextPing(b.gpsOf(got.Downlink), n.addr, 2) != b.gpsOf(got.Downlink) {
 			t.Errorf("%+v", got.Downlink)
 		}
+		st, err := b.edge.State(b.Context(), n.eui)
+		b.must(err)
+		if c, want := st.Session.ClassB, (ClassBSession{true, true, 2, 868_300_000, 5}); c == nil || *c != want {
+			t.Errorf("shown: %+v, want %+v", c, want)
+		}
 		n.send(frame{classB: true})
 		time.Sleep(4 * time.Second)
 		if _, others := b.split(); len(others) > 0 {

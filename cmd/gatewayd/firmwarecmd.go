@@ -27,7 +27,7 @@ firmware folder. The images are the vendor's and are not part of gatewayd.`,
 		if err != nil {
 			return err
 		}
-		files, err := concentrator.ImportFirmware(args[0], to)
+		files, err := concentrator.ImportFirmware(concentrator.SourceTree(args[0]), to)
 		for _, f := range files {
 			fmt.Fprintf(std.out, "wrote %s\n", f)
 		}

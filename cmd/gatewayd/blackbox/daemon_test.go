@@ -26,7 +26,7 @@ const (
 
 // wanted skips the test unless it was asked for, and fails it where the tools
 // are missing.
-func wanted(t *testing.T) {
+func wanted(t testing.TB) {
 	t.Helper()
 	if os.Getenv("GATEWAYD_BLACKBOX") == "" {
 		t.Skip("black-box tests keep to real time and want Node.js: run them with make test")
@@ -40,7 +40,7 @@ func wanted(t *testing.T) {
 }
 
 // build compiles gatewayd once per test.
-func build(t *testing.T) string {
+func build(t testing.TB) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "gatewayd")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "gatewayd/cmd/gatewayd")
@@ -52,7 +52,7 @@ func build(t *testing.T) string {
 }
 
 // shortDir is a folder whose path leaves room for the name of a unix socket.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "gatewayd")
 	if err != nil {
@@ -63,7 +63,7 @@ func shortDir(t *testing.T) string {
 }
 
 // freeAddresses are loopback addresses that were free a moment ago.
-func freeAddresses(t *testing.T, n int) []string {
+func freeAddresses(t testing.TB, n int) []string {
 	t.Helper()
 	var out []string
 	for range n {
@@ -89,7 +89,7 @@ type daemon struct {
 }
 
 // newDaemon writes a configuration; nothing runs yet.
-func newDaemon(t *testing.T) *daemon {
+func newDaemon(t testing.TB) *daemon {
 	t.Helper()
 	dir := shortDir(t)
 	addresses := freeAddresses(t, 2)

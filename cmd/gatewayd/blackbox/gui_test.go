@@ -9,13 +9,7 @@ import (
 
 func TestThePageInARealBrowser(t *testing.T) {
 	wanted(t)
-	chromium := os.Getenv("CHROMIUM")
-	if chromium == "" {
-		chromium = "chromium"
-	}
-	if _, err := exec.LookPath(chromium); err != nil {
-		t.Skip("SKIPPED, LOUDLY: no Chromium, so nobody has looked at the page. Debian: apt-get install chromium")
-	}
+	browserWanted(t)
 	buildPage(t)
 	d := newDaemon(t)
 	if err := d.start(t.Context()); err != nil {
@@ -32,8 +26,20 @@ func TestThePageInARealBrowser(t *testing.T) {
 		})
 }
 
+// browserWanted skips the test where there is no Chromium.
+func browserWanted(t testing.TB) {
+	t.Helper()
+	chromium := os.Getenv("CHROMIUM")
+	if chromium == "" {
+		chromium = "chromium"
+	}
+	if _, err := exec.LookPath(chromium); err != nil {
+		t.Skip("SKIPPED, LOUDLY: no Chromium, so nobody has looked at the page. Debian: apt-get install chromium")
+	}
+}
+
 // buildPage bundles the page, for the next build to embed.
-func buildPage(t *testing.T) {
+func buildPage(t testing.TB) {
 	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "../../../scripts/gui").CombinedOutput(); err != nil {
 		t.Fatalf("scripts/gui: %v\n%s", err, out)

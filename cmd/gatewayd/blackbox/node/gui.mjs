@@ -12,7 +12,7 @@ const EMAIL = 'anna@example.org'
 const PASSWORD = 'correct horse battery staple'
 const byForm = { dev_eui: '70b3d57ed0060001', app_eui: '70b3d57ed0000001', app_key: '2b7e151628aed2a6abf7158809cf4f3c' }
 const byFile = { dev_eui: '70b3d57ed0060002', app_eui: '70b3d57ed0000001', app_key: '603deb1015ca71be2b73aef0857d7781' }
-const pages = ['live', 'timing', 'devices', 'devices/new', 'devices/import', `devices/${byForm.dev_eui}`,
+const pages = ['live', 'timing', 'devices', 'devices/new', 'devices/group', 'devices/import', `devices/${byForm.dev_eui}`,
   'access/keys', 'access/filters', 'access/connections', 'access/users', 'radio', 'system', 'system/config', 'system/log', 'system/audit', 'system/backup']
 
 let browser, page, air, device, as
@@ -108,6 +108,21 @@ await step('the live view shows its frames, and everything about one', async () 
   await detail.getByText('0000  66 72 6f 6d 20 74 68 65').waitFor() // the hex dump
   await detail.getByRole('heading', { name: 'What happened to it' }).waitFor()
   await x.rx2 // what is claimed now would still go out after this uplink
+})
+
+await step("frames of strangers are shown, and those that collide are marked", async () => {
+  const stranger = (byte, size) => device.uplinkFrame(Buffer.concat([Buffer.from([0x40, byte, 2, 3, 4, 0, 1, 0, 1]), Buffer.alloc(size)]), 867_100_000)
+  const { end_us: end } = await air.transmit(stranger(0xaa, 4))
+  const line = page.getByRole('row').filter({ hasText: '040302aa' })
+  await line.filter({ hasText: 'foreign' }).waitFor()
+  assert.equal(await line.filter({ hasText: 'collided' }).count(), 0, 'it was alone on its channel')
+  // A long one, hit in its payload by one that is stronger.
+  air.send({ op: 'tx', id: 'weak', power_dbm: 4, ...stranger(0xbb, 200), at_us: end + 3_000_000 })
+  air.send({ op: 'tx', id: 'strong', power_dbm: 14, ...stranger(0xcc, 4), at_us: end + 3_150_000 })
+  await page.getByRole('row').filter({ hasText: 'collided' }).first().waitFor()
+  await page.getByRole('row').filter({ hasText: 'damaged' }).first().waitFor()
+  await page.getByLabel('What is shown').selectOption('own')
+  await line.waitFor({ state: 'detached' })
 })
 
 await step('a downlink by hand is heard by the device', async () => {

@@ -21,38 +21,44 @@ export function onSignedOut(f: () => void) {
 }
 
 const timeout = 30_000; // ms
-const longTimeout = 600_000; // of what can be cancelled
+const longTimeout = 600_000; // ms, of what can be cancelled
 
-async function request(method: string, path: string, body?: BodyInit, type?: string, signal?: AbortSignal, more?: Record<string, string>): Promise<Response> {
-  const limits = [AbortSignal.timeout(signal ? longTimeout : timeout)];
+const unreachable = () => new ApiError(0, "unreachable", "The gateway does not answer. Is gatewayd running, and is this computer still in its network?");
+
+/** What the server's refusal says. */
+function refusal(path: string, status: number, text: string): ApiError {
+  let what: { code?: string; message?: string; field?: string } = {};
+  try {
+    what = JSON.parse(text);
+  } catch {
+    what = { message: text };
+  }
+  if (status === 401 && path !== "/auth") signedOut();
+  return new ApiError(status, what.code ?? "", what.message || `The gateway answers ${status}.`, what.field);
+}
+
+async function request(method: string, path: string, body?: unknown, signal?: AbortSignal, limit = timeout): Promise<Response> {
+  const limits = [AbortSignal.timeout(limit)];
   if (signal) limits.push(signal);
   let answer: Response;
   try {
     answer = await fetch(base + path, {
       method,
-      body,
-      headers: { ...(type ? { "Content-Type": type } : {}), ...more },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
       credentials: "same-origin",
       signal: AbortSignal.any(limits),
     });
   } catch (err) {
     if (signal?.aborted) throw err;
-    throw new ApiError(0, "unreachable", "The gateway does not answer. Is gatewayd running, and is this computer still in its network?");
+    throw unreachable();
   }
   if (answer.ok) return answer;
-  const text = await answer.text();
-  let what: { code?: string; message?: string; field?: string } = {};
-  try {
-    what = JSON.parse(text);
-  } catch {
-    what = { message: text || answer.statusText };
-  }
-  if (answer.status === 401 && path !== "/auth") signedOut();
-  throw new ApiError(answer.status, what.code ?? "", what.message ?? answer.statusText, what.field);
+  throw refusal(path, answer.status, await answer.text());
 }
 
 async function json<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const answer = await request(method, path, body === undefined ? undefined : JSON.stringify(body), body === undefined ? undefined : "application/json", signal);
+  const answer = await request(method, path, body, signal);
   if (answer.status === 204) return undefined as T;
   return (await answer.json()) as T;
 }
@@ -63,14 +69,31 @@ export const patch = <T>(path: string, body: unknown) => json<T>("PATCH", path, 
 export const put = <T>(path: string, body: unknown) => json<T>("PUT", path, body);
 export const del = (path: string) => json<void>("DELETE", path);
 
-/** Sends a file as it is. */
-export async function upload<T>(path: string, body: BodyInit, type: string, signal?: AbortSignal, headers?: Record<string, string>): Promise<T> {
-  return (await (await request("POST", path, body, type, signal, headers)).json()) as T;
+interface Upload {
+  signal: AbortSignal;
+  onSent: (share: number) => void; // 0 to 1
+  headers?: Record<string, string>;
+}
+
+/** Sends a file as it is. (fetch does not tell how much of it has gone.) */
+export function upload<T>(path: string, file: Blob, o: Upload): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const x = new XMLHttpRequest();
+  x.open("POST", base + path);
+  x.timeout = longTimeout;
+  for (const [name, value] of Object.entries({ "Content-Type": "application/octet-stream", ...o.headers })) x.setRequestHeader(name, value);
+  x.upload.onprogress = (e) => o.onSent(e.lengthComputable ? e.loaded / e.total : 0);
+  x.onload = () => (x.status < 300 ? resolve(JSON.parse(x.responseText) as T) : reject(refusal(path, x.status, x.responseText)));
+  x.onerror = x.ontimeout = () => reject(unreachable());
+  x.onabort = () => reject(new ApiError(0, "cancelled", "Cancelled. What the gateway had begun may have been done."));
+  o.signal.onabort = () => x.abort();
+  x.send(file);
+  return promise;
 }
 
 /** Asks for a file. */
-export async function download(path: string, body: object): Promise<Blob> {
-  return (await request("POST", path, JSON.stringify(body), "application/json")).blob();
+export async function download(path: string, body: object, signal: AbortSignal): Promise<Blob> {
+  return (await request("POST", path, body, signal, longTimeout)).blob();
 }
 
 /** Like get, but a resource that this gateway doesn't have is null. */

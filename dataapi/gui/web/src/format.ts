@@ -22,13 +22,15 @@ export function text(b: Uint8Array): string | null {
   }
 }
 
+const cut = (s: string, limit: number) => (s.length > limit ? s.slice(0, limit - 1) + "…" : s);
+
+/** Bytes in one line of hex. */
+export const hexOf = (base64?: string, limit = 34) => cut(hex(bytes(base64)), limit);
+
 /** A payload in one line: text in quotes, else hex. */
 export function short(base64?: string, limit = 24): string {
-  const b = bytes(base64);
-  if (b.length === 0) return "";
-  const t = text(b);
-  const s = t !== null ? `“${t}”` : hex(b);
-  return s.length > limit ? s.slice(0, limit - 1) + "…" : s;
+  const t = text(bytes(base64));
+  return t !== null ? cut(`“${t}”`, limit) : hexOf(base64, limit);
 }
 
 /** Sixteen bytes a line: offset, hex, characters. */

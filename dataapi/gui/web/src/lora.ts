@@ -14,6 +14,13 @@ export function airtime(m: Modulation, size: number): number {
   return (8 + 4.25 + 8 + blocks * (rate + 4)) * symbol;
 }
 
+/** A data rate as frames heard carry it: SF7BW125, FSK50000. */
+export function modulation(datr: string): Modulation {
+  const lora = /^SF(\d+)BW(\d+)$/.exec(datr);
+  if (lora) return { type: "LORA", spreading: Number(lora[1]), bandwidth: Number(lora[2]) * 1000 };
+  return { type: "FSK", bitrate: Number(datr.replace("FSK", "")) || 50000 };
+}
+
 const mtypes = ["join-request", "join-accept", "uplink", "downlink", "confirmed uplink", "confirmed downlink", "rejoin-request", "proprietary"];
 
 export const mtype = (n: number | undefined) => (n === undefined ? "" : (mtypes[n] ?? `MType ${n}`));
@@ -24,12 +31,6 @@ export function rate(m: Modulation | undefined): string {
 }
 
 export const macNames = (m: Message) => (m.params.lora?.mac_commands ?? []).map((c) => Object.keys(c)[0] ?? "?");
-
-/** Bits a second, to compare data rates by. */
-export function bitrate(m: Modulation): number {
-  if (m.type === "FSK") return m.bitrate ?? 50000;
-  return ((m.spreading ?? 7) * (m.bandwidth ?? 125000)) / 2 ** (m.spreading ?? 7);
-}
 
 /** SNR that the demodulator needs, dB (SX1276 datasheet table 13). */
 export const neededSNR = (sf: number) => -7.5 - 2.5 * (sf - 7);

@@ -24,7 +24,7 @@ export interface Modulation {
 
 export interface Radio {
   freq: number;
-  datarate: number;
+  datarate?: number;
   time: number;
   size: number;
   modulation: Modulation;
@@ -62,6 +62,7 @@ export interface Params {
   port?: number;
   payload?: string;
   encrypted_payload?: string;
+  phy_payload?: string; // of a frame heard, as it is
   duplicate?: boolean;
   rx_time?: number;
   tx_time?: number;
@@ -99,7 +100,10 @@ export interface Device {
   mac: string;
   adr: { mode: string; datarate: number | null; tx_power: number | null };
   rx1: { delay: number; status?: string; current_delay?: number };
-  rx2: { force: boolean };
+  rx2: { force: boolean; freq?: number; datarate?: number | null };
+  multicast?: boolean;
+  repeat?: number;
+  ping_slot?: { periodicity?: number; freq?: number; datarate?: number };
   block_uplink: boolean;
   block_downlink: boolean;
   geolocation: { lat: number; lng: number; precision?: number } | null;
@@ -116,6 +120,7 @@ export interface Key {
   description: string;
   rights: string[];
   permissions?: Record<string, Record<string, string[]>>;
+  scope?: Partial<Record<"applications" | "devices" | "gateways" | "tags" | "types", string>>;
   access_token?: string;
   created?: number;
 }

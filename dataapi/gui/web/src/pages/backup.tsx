@@ -1,9 +1,10 @@
 // The whole gateway in one encrypted file, and back.
-import { useRef, useState } from "preact/hooks";
-import { download, upload } from "../api";
+import { useState } from "preact/hooks";
+import { download } from "../api";
 import { size } from "../format";
-import { useAction } from "../parts/hooks";
-import { Card, Problem, Sure, TextField } from "../parts/ui";
+import { Form, TextField } from "../parts/form";
+import { Card, Problem, Sure } from "../parts/ui";
+import { FilePick, Progress, useUpload, useWork } from "../parts/work";
 
 export function Backup() {
   return (
@@ -18,37 +19,35 @@ function Make() {
   const [passphrase, setPassphrase] = useState("");
   const [again, setAgain] = useState("");
   const [done, setDone] = useState("");
-  const { go, busy, error, setError } = useAction(async () => {
-    const blob = await download("/backup", { passphrase });
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = `gatewayd-${new Date().toISOString().slice(0, 10)}.age`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  const work = useWork(async (signal) => {
+    const blob = await download("/backup", { passphrase }, signal);
+    save(blob, `gatewayd-${new Date().toISOString().slice(0, 10)}.age`);
     setDone(`${size(blob.size)}. Without the passphrase nobody can read it, you neither.`);
   });
+  const submit = () => {
+    setDone("");
+    if (passphrase !== again) work.setError("The two passphrases differ.");
+    else void work.go();
+  };
   return (
     <Card title="Make a backup">
       <p class="quiet">Devices, keys, sessions, counters, users: everything, encrypted with a passphrase of yours.</p>
-      <form
-        onSubmit={(e) => {
-          e.preventDefault();
-          setDone("");
-          if (passphrase !== again) setError("The two passphrases differ.");
-          else void go();
-        }}
-      >
+      <Form submit="Save the backup" onSubmit={submit} busy={work.busy} error={work.error}>
         <TextField label="Passphrase" type="password" value={passphrase} onInput={setPassphrase} autocomplete="new-password" required />
         <TextField label="The passphrase again" type="password" value={again} onInput={setAgain} autocomplete="new-password" required />
-        <Problem text={error} />
-        <button class="first" disabled={busy}>
-          Save the backup
-        </button>
-        {busy && <progress aria-label="Making the backup" />}
-        {done && <p role="status">{done}</p>}
-      </form>
+      </Form>
+      <Progress of={work} label="Making the backup" />
+      {done && <p role="status">{done}</p>}
     </Card>
   );
+}
+
+function save(blob: Blob, name: string) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 interface Restored {
@@ -61,45 +60,32 @@ function Restore() {
   const [file, setFile] = useState<File | null>(null);
   const [passphrase, setPassphrase] = useState("");
   const [result, setResult] = useState<Restored | null>(null);
-  const stop = useRef<AbortController | undefined>(undefined);
-  const { go, busy, error } = useAction(async (check: boolean) => {
-    stop.current = new AbortController();
-    setResult(await upload<Restored>(`/restore${check ? "?check=1" : ""}`, file!, "application/age", stop.current.signal, { "Backup-Passphrase": passphrase }));
-  });
+  const work = useUpload<Restored>(setResult);
+  const go = (check: boolean) => void work.go(`/restore${check ? "?check=1" : ""}`, file!, { "Backup-Passphrase": passphrase });
+  const pick = (f: File | null) => {
+    setFile(f);
+    setResult(null);
+  };
   return (
     <Card title="Restore a backup">
       <p class="quiet">It takes the place of everything here at the next start. The gateway that it is from must be switched off for good.</p>
-      <input
-        type="file"
-        aria-label="Backup file"
-        accept=".age"
-        onChange={(e) => {
-          setFile(e.currentTarget.files?.[0] ?? null);
-          setResult(null);
-        }}
-      />
-      <p />
+      <FilePick label="Backup file" accept=".age" onPick={pick} />
       <TextField label="Its passphrase" type="password" value={passphrase} onInput={setPassphrase} />
       <div class="row">
-        <button type="button" disabled={!file || !passphrase || busy} onClick={() => void go(true)}>
+        <button type="button" disabled={!file || !passphrase || work.busy} onClick={() => go(true)}>
           Look into it
         </button>
-        <Sure label="Restore" question="Everything here is replaced." disabled={!result || busy} onSure={() => void go(false)} />
-        {busy && (
-          <button type="button" onClick={() => stop.current?.abort()}>
-            Cancel
-          </button>
-        )}
+        <Sure label="Restore" question="Everything here is replaced." disabled={!result || work.busy} onSure={() => go(false)} />
       </div>
-      {busy && <progress aria-label="Reading the backup" />}
-      <Problem text={error} />
+      <Progress of={work} label="Reading the backup" />
+      <Problem text={work.error} />
       {result && (
         <>
           <p role="status">{result.message}</p>
           <pre class="broken">{JSON.stringify(result.backup, null, 1)}</pre>
           {!result.check && (
             <p class="note">
-              It is in use after the next start: <a href={`#/system/state`}>restart gatewayd</a>.
+              It is in use after the next start: <a href="#/system/state">restart gatewayd</a>.
             </p>
           )}
         </>
@@ -107,4 +93,3 @@ function Restore() {
     </Card>
   );
 }
-

@@ -1,116 +1,81 @@
+import { post } from "../api";
 import { useState } from "preact/hooks";
-import { del, get, optional, post } from "../api";
 import { ago } from "../format";
-import { useAction, useLoad } from "../parts/hooks";
-import { Card, Check, Choice, Problem, Sure, TextField } from "../parts/ui";
+import { Check, Choice, Form, TextField } from "../parts/form";
+import { useAction, useList } from "../parts/hooks";
+import { Table } from "../parts/table";
+import { Card, Problem } from "../parts/ui";
 import type { Connection, Filter } from "../types";
 
-const empty = { type: "http" as "http" | "mqtt", description: "", filter: "", url: "", authorization: "", uri: "", topic_up: "lora/{device}/{type}", topic_down: "", radio: true, lora: false, duplicate: false };
-
 export function Connections() {
-  const { value, error, reload } = useLoad((s) => get<{ connections: Connection[] }>("/connections", s), [], 3000);
-  const remove = useAction(async (id: string) => {
-    await del(`/connections/${id}`);
-    reload();
-  });
+  const connections = useList<Connection>("/connections", 3000);
   return (
     <>
       <Clients />
-      <Problem text={error || remove.error} />
+      <Problem text={connections.error} />
       <Card title="Connections that the gateway makes" class="scroll">
-        {value?.connections.length === 0 && <p class="empty">None. The gateway can bring messages to an HTTP server or an MQTT broker.</p>}
-        {value?.connections.length ? (
-          <table>
-            <thead>
-              <tr>
-                <th>To</th>
-                <th>State</th>
-                <th class="num">Sent</th>
-                <th class="num">Failed</th>
-                <th class="num">Dropped</th>
-                <th>
-                  <span class="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {value.connections.map((c) => (
-                <tr key={c.id}>
-                  <td class="wrap">
-                    {c.description} <span class="mono quiet">{c.url ?? c.uri}</span>
-                  </td>
-                  <td class={`wrap ${c.status?.state === "connected" ? "good" : "warn"}`}>
-                    {c.status?.state} {c.status?.last_error && <span class="quiet">{c.status.last_error}</span>}
-                  </td>
-                  <td class="num">{c.status?.sent}</td>
-                  <td class="num">{c.status?.failed}</td>
-                  <td class="num">{c.status?.dropped}</td>
-                  <td class="num">
-                    <Sure label="Delete" question="Nothing more is sent there." onSure={() => void remove.go(c.id)} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        ) : null}
+        <Table
+          of={connections.items}
+          id={(c) => c.id}
+          empty="None. The gateway can bring messages to an HTTP server or an MQTT broker."
+          columns={[
+            { head: "To", class: "wrap", cell: (c) => <>{c.description} <span class="mono quiet">{c.url ?? c.uri}</span></> },
+            {
+              head: "State",
+              class: (c) => `wrap ${c.status?.state === "connected" ? "good" : "warn"}`,
+              cell: (c) => <>{c.status?.state} <span class="quiet">{c.status?.last_error}</span></>,
+            },
+            { head: "Sent", class: "num", cell: (c) => c.status?.sent },
+            { head: "Failed", class: "num", cell: (c) => c.status?.failed },
+            { head: "Dropped", class: "num", cell: (c) => c.status?.dropped },
+          ]}
+          removal={{ label: "Delete", question: "Nothing more is sent there.", run: (c) => connections.remove(c.id) }}
+        />
       </Card>
-      <NewConnection onMade={reload} />
+      <NewConnection onMade={connections.reload} />
     </>
   );
 }
 
 interface Client {
   id: string;
-  key?: string;
-  description?: string;
-  remote?: string;
-  since?: number;
-  queued?: number;
-  queue?: number;
-  sent?: number;
+  key: string;
+  description: string;
+  remote: string;
+  since: number;
+  queued: number;
+  queue: number;
+  sent: number;
 }
 
 /** The applications that are connected now. */
 function Clients() {
-  const { value } = useLoad((s) => optional<{ clients: Client[] }>("/clients", s), [], 2000);
-  if (!value) return null;
+  const clients = useList<Client>("/clients", 2000);
   return (
     <Card title="Applications connected now" class="scroll">
-      {value.clients.length === 0 ? (
-        <p class="empty">No application is connected.</p>
-      ) : (
-        <table>
-          <thead>
-            <tr>
-              <th>Key</th>
-              <th>From</th>
-              <th>Since</th>
-              <th class="num">Waiting</th>
-              <th class="num">Sent</th>
-            </tr>
-          </thead>
-          <tbody>
-            {value.clients.map((c) => (
-              <tr key={c.id}>
-                <td class="wrap">{c.description || c.key}</td>
-                <td class="mono">{c.remote}</td>
-                <td>{ago(c.since)}</td>
-                <td class={`num ${(c.queued ?? 0) * 2 > (c.queue ?? 1) ? "warn" : ""}`}>
-                  {c.queued} of {c.queue}
-                </td>
-                <td class="num">{c.sent}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+      <Problem text={clients.error} />
+      <Table
+        of={clients.items}
+        id={(c) => c.id}
+        empty="No application is connected."
+        columns={[
+          { head: "Key", class: "wrap", cell: (c) => c.description || c.key },
+          { head: "From", class: "mono hide-small", cell: (c) => c.remote },
+          { head: "Since", cell: (c) => ago(c.since) },
+          { head: "Waiting", class: (c) => (c.queued * 2 > c.queue ? "num warn" : "num"), cell: (c) => `${c.queued} of ${c.queue}` },
+          { head: "Sent", class: "num", cell: (c) => c.sent },
+        ]}
+        removal={{ label: "Disconnect", question: "It may connect again.", run: (c) => clients.remove(c.id) }}
+      />
     </Card>
   );
 }
 
+const empty = { type: "http" as "http" | "mqtt", description: "", filter: "", url: "", authorization: "", uri: "", topic_up: "lora/{device}/{type}", topic_down: "", radio: true, lora: false, duplicate: false };
+
 function NewConnection(p: { onMade: () => void }) {
   const [v, setV] = useState(empty);
-  const filters = useLoad((s) => get<{ filters: Filter[] }>("/filters", s));
+  const filters = useList<Filter>("/filters");
   const set = <K extends keyof typeof empty>(k: K) => (x: (typeof empty)[K]) => setV((old) => ({ ...old, [k]: x }));
   const { go, busy, error } = useAction(async () => {
     const { type, description, filter, radio, lora, duplicate } = v;
@@ -121,13 +86,7 @@ function NewConnection(p: { onMade: () => void }) {
   });
   return (
     <Card title="New connection">
-      <form
-        class="form"
-        onSubmit={(e) => {
-          e.preventDefault();
-          void go();
-        }}
-      >
+      <Form submit="Connect" onSubmit={() => void go()} busy={busy} error={error}>
         <Choice label="To" value={v.type} of={[["http", "an HTTP server"], ["mqtt", "an MQTT broker"]]} onChange={set("type")} />
         <TextField label="Description" value={v.description} onInput={set("description")} />
         {v.type === "http" ? (
@@ -142,17 +101,14 @@ function NewConnection(p: { onMade: () => void }) {
             <TextField label="Topic of answers" value={v.topic_down} onInput={set("topic_down")} placeholder="lora/{device}/answer" mono />
           </>
         )}
-        <Choice label="Filter" value={v.filter} of={[["", "the usual types of all devices"], ...(filters.value?.filters ?? []).map((f) => [f.id, f.description || f.id] as const)]} onChange={set("filter")} />
-        <div class="row">
-          <Check label="radio" checked={v.radio} onChange={set("radio")} />
-          <Check label="lora" checked={v.lora} onChange={set("lora")} />
-          <Check label="copies" checked={v.duplicate} onChange={set("duplicate")} />
-        </div>
-        <Problem text={error} />
-        <button class="first" disabled={busy}>
-          Connect
-        </button>
-      </form>
+        <Choice label="Filter" value={v.filter} of={[["", "the usual types of all devices"], ...(filters.items ?? []).map((f) => [f.id, f.description || f.id] as const)]} onChange={set("filter")} />
+        <fieldset>
+          <legend>Messages also carry</legend>
+          <Check label="how they were received (radio)" checked={v.radio} onChange={set("radio")} />
+          <Check label="header and MAC commands (lora)" checked={v.lora} onChange={set("lora")} />
+          <Check label="copies that other gateways heard" checked={v.duplicate} onChange={set("duplicate")} />
+        </fieldset>
+      </Form>
     </Card>
   );
 }

@@ -1,11 +1,12 @@
 // A new device, by form or by the text of its QR code.
 import { useState } from "preact/hooks";
-import { ApiError, post, words } from "../api";
+import { words } from "../api";
 import { isHex, plainHex } from "../format";
-import { Card, Choice, Problem, TextField } from "../parts/ui";
+import { Choice, Form, TextField } from "../parts/form";
+import { Card } from "../parts/ui";
 import { Scanner } from "../parts/scanner";
 import { parseTR005 } from "../tr005";
-import type { Device } from "../types";
+import { tagList, useNewDevice } from "./newdevice";
 
 const empty = {
   dev_eui: "",
@@ -28,8 +29,7 @@ const versions = ["1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.1.0"] as const
 
 export function DeviceForm() {
   const [v, setV] = useState(empty);
-  const [errors, setErrors] = useState<Record<string, string>>({});
-  const [problem, setProblem] = useState("");
+  const { create, errors, setErrors, problem } = useNewDevice();
   const [qr, setQR] = useState("");
   const set = (name: keyof typeof empty) => (value: string) => {
     setV((old) => ({ ...old, [name]: value }));
@@ -46,19 +46,11 @@ export function DeviceForm() {
       setErrors((old) => ({ ...old, qr: words(err) }));
     }
   };
-  const submit = async () => {
+  const submit = () => {
     const body = requestOf(v);
     const wrong = check(body);
     setErrors(wrong);
-    setProblem("");
-    if (Object.keys(wrong).length) return;
-    try {
-      await post<{ device: Device }>("/devices", { ...body, tags: body.tags.split(/[,\s]+/).filter(Boolean) });
-      location.hash = `#/devices/${body.dev_eui}`;
-    } catch (err) {
-      if (err instanceof ApiError && err.field && err.field in empty) setErrors({ [err.field]: err.message });
-      else setProblem(words(err));
-    }
+    if (Object.keys(wrong).length === 0) void create({ ...body, tags: tagList(v.tags) });
   };
   const hexField = (name: keyof typeof empty, label: string, hint?: string) => (
     <TextField label={label} name={name} value={v[name]} onInput={set(name)} error={errors[name]} hint={hint ?? `${digits[name]} hex digits`} mono />
@@ -66,14 +58,11 @@ export function DeviceForm() {
   const is11 = v.lorawan_version.startsWith("1.1");
   return (
     <>
+      <p>
+        <a href="#/devices">Devices</a>
+      </p>
       <h1>Add a device</h1>
-      <form
-        class="form"
-        onSubmit={(e) => {
-          e.preventDefault();
-          void submit();
-        }}
-      >
+      <Form submit="Add the device" onSubmit={submit} error={problem} more={<a href="#/devices">Cancel</a>}>
         <Card title="From its label">
           <TextField label="Text of the QR code" value={qr} onInput={takeQR} error={errors.qr} hint="LW:D0:JoinEUI:DevEUI:… as the LoRa Alliance's TR005 wants it" mono />
           <Scanner onText={takeQR} />
@@ -97,13 +86,8 @@ export function DeviceForm() {
           </div>
           <Choice label="Who holds the keys" value={v.encryption} of={[["NS", "this gateway"], ["APP", "the application"]]} onChange={set("encryption")} hint="With the application, payloads stay encrypted here." />
           <TextField label="Tags" value={v.tags} onInput={set("tags")} error={errors.tags} hint="words with commas between them; the last line of a label" />
-          <Problem text={problem} />
-          <div class="row">
-            <button class="first">Add the device</button>
-            <a href="#/devices">Cancel</a>
-          </div>
         </Card>
-      </form>
+      </Form>
     </>
   );
 }
@@ -111,7 +95,7 @@ export function DeviceForm() {
 type Body = Record<string, string>;
 
 /** What goes to the server: only what this kind of device has. */
-function requestOf(v: typeof empty): Body & { tags: string; dev_eui: string } {
+function requestOf(v: typeof empty): Body & { dev_eui: string } {
   const names: (keyof typeof empty)[] = ["dev_eui", "app_eui"];
   if (v.activation === "OTAA" && v.encryption === "NS") names.push("app_key");
   if (v.activation === "OTAA" && v.encryption === "NS" && v.lorawan_version.startsWith("1.1")) names.push("nwk_key");
@@ -119,7 +103,7 @@ function requestOf(v: typeof empty): Body & { tags: string; dev_eui: string } {
   if (v.activation === "ABP" && v.encryption === "NS") names.push("appskey");
   const body: Body = { activation: v.activation, encryption: v.encryption, dev_class: v.dev_class, lorawan_version: v.lorawan_version };
   for (const n of names) body[n] = plainHex(v[n]);
-  return { ...body, tags: v.tags, dev_eui: plainHex(v.dev_eui) };
+  return { ...body, dev_eui: plainHex(v.dev_eui) };
 }
 
 function check(body: Body): Record<string, string> {

@@ -1,14 +1,16 @@
 // The list of devices; one device and the ways to make them are in their files.
 import { useState } from "preact/hooks";
 import { get } from "../api";
-import { ago, number } from "../format";
-import { linkMargin } from "../lora";
+import { ago } from "../format";
 import { messages, tick } from "../live";
 import { useLoad } from "../parts/hooks";
+import { Margin, marginsOf } from "../parts/margin";
+import { Table, type Column } from "../parts/table";
 import { Card, Problem, Tags } from "../parts/ui";
 import type { Device } from "../types";
 import { DeviceForm } from "./deviceform";
 import { DevicePage } from "./device";
+import { GroupForm } from "./groupform";
 import { Import } from "./import";
 
 const pageSize = 100;
@@ -20,6 +22,8 @@ export function Devices(p: { route: string[] }) {
       return <List />;
     case "new":
       return <DeviceForm />;
+    case "group":
+      return <GroupForm />;
     case "import":
       return <Import />;
     default:
@@ -32,23 +36,23 @@ interface Page {
   total: number;
 }
 
-const columns: [string, string][] = [
-  ["dev_eui", "DevEUI"],
-  ["dev_addr", "DevAddr"],
-  ["dev_class", "Class"],
-  ["activation", "Activation"],
-  ["last_activity", "Last heard"],
-];
+const kinds = { all: ["Devices and groups", ""], devices: ["Devices", "multicast:false"], groups: ["Multicast groups", "multicast:true"] } as const;
+type Kind = keyof typeof kinds;
 
 function List() {
   tick.value;
   const [q, setQ] = useState("");
+  const [kind, setKind] = useState<Kind>("all");
   const [sort, setSort] = useState("-last_activity");
   const [offset, setOffset] = useState(0);
   const query = new URLSearchParams({ sort, offset: String(offset), limit: String(pageSize) });
-  if (q.trim()) query.set("q", asQuery(q));
+  const terms = [asQuery(q), kinds[kind][1]].filter(Boolean).join(" ");
+  if (terms) query.set("q", terms);
   const { value, error } = useLoad((s) => get<Page>(`/devices?${query}`, s), [query.toString()], 5000);
-  const turn = (c: string) => setSort(sort === c ? `-${c}` : c);
+  const narrow = (change: () => void) => {
+    change();
+    setOffset(0);
+  };
   return (
     <>
       <div class="row between">
@@ -57,84 +61,74 @@ function List() {
           <a class="button" href="#/devices/import">
             Import or export
           </a>
+          <a class="button" href="#/devices/group">
+            Add a group
+          </a>
           <a class="button" href="#/devices/new">
             Add a device
           </a>
         </div>
       </div>
-      <input
-        type="search"
-        aria-label="Find devices"
-        placeholder="DevEUI or part of it, or tag:cellar dev_class:C app_eui:70b3 …"
-        value={q}
-        onInput={(e) => {
-          setQ(e.currentTarget.value);
-          setOffset(0);
-        }}
-      />
+      <div class="row">
+        <input class="grow" type="search" aria-label="Find devices" placeholder="DevEUI or part of it, or tag:cellar dev_class:C app_eui:70b3 …" value={q} onInput={(e) => narrow(() => setQ(e.currentTarget.value))} />
+        <select aria-label="What is shown" class="auto" value={kind} onChange={(e) => narrow(() => setKind(e.currentTarget.value as Kind))}>
+          {Object.entries(kinds).map(([id, [text]]) => (
+            <option key={id} value={id}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </div>
       <p />
       <Problem text={error} />
-      {value && (
-        <Card class="scroll">
-          {value.devices.length === 0 ? (
-            <p class="empty">{q ? "No device matches." : <>No device yet. <a href="#/devices/new">Add the first one.</a></>}</p>
-          ) : (
-            <table>
-              <thead>
-                <tr>
-                  {columns.map(([id, text]) => (
-                    <th key={id} aria-sort={sort === id ? "ascending" : sort === `-${id}` ? "descending" : "none"} class={id === "dev_addr" || id === "activation" ? "hide-small" : ""}>
-                      <button type="button" onClick={() => turn(id)}>
-                        {text} {sort === id ? "↑" : sort === `-${id}` ? "↓" : ""}
-                      </button>
-                    </th>
-                  ))}
-                  <th class="hide-small">Link margin</th>
-                  <th class="num hide-small">Up / down</th>
-                  <th>Tags</th>
-                </tr>
-              </thead>
-              <tbody>
-                {value.devices.map((d) => (
-                  <tr key={d.dev_eui}>
-                    <td class="mono">
-                      <a href={`#/devices/${d.dev_eui}`}>{d.dev_eui}</a>
-                    </td>
-                    <td class="mono hide-small">{d.dev_addr}</td>
-                    <td>{d.dev_class}</td>
-                    <td class="hide-small">{d.activation}</td>
-                    <td>{ago(d.last_activity)}</td>
-                    <td class="hide-small">
-                      <Margin device={d.dev_eui} />
-                    </td>
-                    <td class="num hide-small">
-                      {d.counter_up} / {d.counter_down}
-                    </td>
-                    <td class="wrap">
-                      {(d.block_uplink || d.block_downlink) && <span class="tag warn">blocked</span>}
-                      <Tags of={d.tags} />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          )}
-          {value.total > pageSize && (
-            <div class="row between">
-              <button disabled={offset === 0} onClick={() => setOffset(offset - pageSize)}>
-                Back
-              </button>
-              <span class="quiet">
-                {offset + 1}–{Math.min(offset + pageSize, value.total)} of {value.total}
-              </span>
-              <button disabled={offset + pageSize >= value.total} onClick={() => setOffset(offset + pageSize)}>
-                More
-              </button>
-            </div>
-          )}
-        </Card>
-      )}
+      <Card class="scroll">
+        <Table
+          of={value?.devices}
+          id={(d) => d.dev_eui}
+          empty={terms ? "No device matches." : <>No device yet. <a href="#/devices/new">Add the first one.</a></>}
+          columns={columns(sort, setSort)}
+        />
+        {value && value.total > pageSize && <Pages offset={offset} total={value.total} onTurn={setOffset} />}
+      </Card>
     </>
+  );
+}
+
+function columns(sort: string, setSort: (s: string) => void): Column<Device>[] {
+  const margins = marginsOf(messages);
+  const sorted = (field: string, text: string): Pick<Column<Device>, "head" | "sort"> => ({
+    head: (
+      <button type="button" onClick={() => setSort(sort === field ? `-${field}` : field)}>
+        {text} {sort === field ? "↑" : sort === `-${field}` ? "↓" : ""}
+      </button>
+    ),
+    sort: sort === field ? "ascending" : sort === `-${field}` ? "descending" : "none",
+  });
+  return [
+    { ...sorted("dev_eui", "DevEUI"), class: "mono", cell: (d) => <a href={`#/devices/${d.dev_eui}`}>{d.dev_eui}</a> },
+    { ...sorted("dev_addr", "DevAddr"), class: "mono hide-small", cell: (d) => d.dev_addr },
+    { ...sorted("dev_class", "Class"), cell: (d) => d.dev_class },
+    { ...sorted("activation", "Activation"), class: "hide-small", cell: (d) => (d.multicast ? "group" : d.activation) },
+    { ...sorted("last_activity", "Last heard"), cell: (d) => (d.multicast ? "" : ago(d.last_activity)) },
+    { head: "Link margin", class: "hide-small", cell: (d) => (d.multicast ? "" : <Margin of={margins.get(d.dev_eui)} />) },
+    { head: "Up / down", class: "num hide-small", cell: (d) => (d.multicast ? `– / ${d.counter_down}` : `${d.counter_up} / ${d.counter_down}`) },
+    { head: "Tags", class: "wrap", cell: (d) => <>{(d.block_uplink || d.block_downlink) && <span class="tag warn">blocked</span>}<Tags of={d.tags} /></> },
+  ];
+}
+
+function Pages(p: { offset: number; total: number; onTurn: (offset: number) => void }) {
+  return (
+    <div class="row between">
+      <button disabled={p.offset === 0} onClick={() => p.onTurn(p.offset - pageSize)}>
+        Back
+      </button>
+      <span class="quiet">
+        {p.offset + 1}–{Math.min(p.offset + pageSize, p.total)} of {p.total}
+      </span>
+      <button disabled={p.offset + pageSize >= p.total} onClick={() => p.onTurn(p.offset + pageSize)}>
+        More
+      </button>
+    </div>
   );
 }
 
@@ -145,29 +139,4 @@ function asQuery(q: string): string {
     .split(/\s+/)
     .map((w) => (w.includes(":") && !/^[0-9a-f]{2}(:[0-9a-f]{2})+$/i.test(w) ? w : /^[0-9a-f:-]+$/i.test(w) ? `dev_eui:${w.replace(/[:-]/g, "")}` : `tag:${w}`))
     .join(" ");
-}
-
-/** The last link margins as a line, newest at the right. */
-export function Margin(p: { device: string }) {
-  const values: number[] = [];
-  for (let i = messages.length - 1; i >= 0 && values.length < 30; i--) {
-    const m = messages[i]!;
-    if (m.type === "uplink" && m.meta.device === p.device && !m.params.duplicate) {
-      const v = linkMargin(m);
-      if (v !== null) values.unshift(v);
-    }
-  }
-  if (values.length === 0) return <span class="quiet">–</span>;
-  const last = values[values.length - 1]!;
-  const x = (i: number) => (values.length === 1 ? 30 : (i / (values.length - 1)) * 58 + 1);
-  const y = (v: number) => 17 - (Math.min(Math.max(v, 0), 40) / 40) * 15;
-  const look = last < 3 ? "bad" : last < 8 ? "warn" : "good";
-  return (
-    <span class="row" style={{ gap: ".4rem", flexWrap: "nowrap" }}>
-      <svg width="60" height="18" aria-hidden="true">
-        <polyline points={values.map((v, i) => `${x(i).toFixed(1)},${y(v).toFixed(1)}`).join(" ")} fill="none" stroke="currentColor" stroke-width="1.500" class={look} />
-      </svg>
-      <span class={look}>{number(last, 0)} dB</span>
-    </span>
-  );
 }

@@ -1,7 +1,9 @@
 import { useState } from "preact/hooks";
-import { del, get, post } from "../api";
-import { useAction, useLoad } from "../parts/hooks";
-import { Card, Problem, Sure, TextField } from "../parts/ui";
+import { post } from "../api";
+import { Form, TextField } from "../parts/form";
+import { useAction, useList } from "../parts/hooks";
+import { Table } from "../parts/table";
+import { Card, Problem } from "../parts/ui";
 import type { Filter } from "../types";
 
 const lists = [
@@ -15,73 +17,50 @@ const lists = [
 const empty = { description: "", types: "", devices: "", applications: "", tags: "", gateways: "" };
 
 export function Filters() {
-  const { value, error, reload } = useLoad((s) => get<{ filters: Filter[] }>("/filters", s));
+  const filters = useList<Filter>("/filters");
+  return (
+    <>
+      <NewFilter onMade={filters.reload} />
+      <Problem text={filters.error} />
+      <Card title="Filters" class="scroll">
+        <Table
+          of={filters.items}
+          id={(f) => f.id}
+          empty="No filter yet: every application hears everything that its key allows."
+          columns={[
+            { head: "Id", class: "mono", cell: (f) => f.id },
+            { head: "Description", class: "wrap", cell: (f) => f.description },
+            { head: "Lets through", class: "wrap", cell: through },
+          ]}
+          removal={{ label: "Delete", question: "Connections keep what they have.", run: (f) => filters.remove(f.id) }}
+        />
+      </Card>
+    </>
+  );
+}
+
+const through = (f: Filter) =>
+  lists
+    .filter(([id]) => f[id])
+    .map(([id]) => `${id}: ${f[id]}`)
+    .join("; ") || "the usual types of all devices";
+
+function NewFilter(p: { onMade: () => void }) {
   const [v, setV] = useState(empty);
   const create = useAction(async () => {
     await post("/filters", v);
     setV(empty);
-    reload();
-  });
-  const remove = useAction(async (id: string) => {
-    await del(`/filters/${id}`);
-    reload();
+    p.onMade();
   });
   return (
-    <>
-      <Card title="New filter">
-        <p class="quiet">What an application hears when it connects with “filter=ID”. Lists have commas; each narrows what comes.</p>
-        <form
-          class="form"
-          onSubmit={(e) => {
-            e.preventDefault();
-            void create.go();
-          }}
-        >
-          <TextField label="Description" value={v.description} onInput={(x) => setV({ ...v, description: x })} />
-          {lists.map(([id, label, hint]) => (
-            <TextField key={id} label={label} hint={hint} value={v[id]} onInput={(x) => setV({ ...v, [id]: x })} />
-          ))}
-          <Problem text={create.error} />
-          <button class="first" disabled={create.busy}>
-            Make the filter
-          </button>
-        </form>
-      </Card>
-      <Problem text={error || remove.error} />
-      <Card title="Filters" class="scroll">
-        {value?.filters.length === 0 && <p class="empty">No filter yet.</p>}
-        {value?.filters.length ? (
-          <table>
-            <thead>
-              <tr>
-                <th>Id</th>
-                <th>Description</th>
-                <th>Lets through</th>
-                <th>
-                  <span class="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {value.filters.map((f) => (
-                <tr key={f.id}>
-                  <td class="mono">{f.id}</td>
-                  <td class="wrap">{f.description}</td>
-                  <td class="wrap">
-                    {lists
-                      .filter(([id]) => f[id])
-                      .map(([id]) => `${id}: ${f[id]}`)
-                      .join("; ") || "the usual types of all devices"}
-                  </td>
-                  <td class="num">
-                    <Sure label="Delete" question="Connections keep what they have." onSure={() => void remove.go(f.id)} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        ) : null}
-      </Card>
-    </>
+    <Card title="New filter">
+      <p class="quiet">What an application hears when it connects with “filter=ID”. Several words are separated by commas; each list that is filled in narrows what comes.</p>
+      <Form submit="Make the filter" onSubmit={() => void create.go()} busy={create.busy} error={create.error}>
+        <TextField label="Description" value={v.description} onInput={(x) => setV({ ...v, description: x })} />
+        {lists.map(([id, label, hint]) => (
+          <TextField key={id} label={label} hint={hint} value={v[id]} onInput={(x) => setV({ ...v, [id]: x })} />
+        ))}
+      </Form>
+    </Card>
   );
 }

@@ -1,8 +1,10 @@
 import { useState } from "preact/hooks";
-import { base, del, get, post } from "../api";
+import { base, post } from "../api";
 import { date } from "../format";
-import { useAction, useLoad } from "../parts/hooks";
-import { Card, Check, Code, Dialog, Problem, Sure, TextField } from "../parts/ui";
+import { Check, Form, TextField } from "../parts/form";
+import { useAction, useList } from "../parts/hooks";
+import { Table } from "../parts/table";
+import { Card, Code, Dialog, Problem } from "../parts/ui";
 import type { Key } from "../types";
 
 const rights: [string, string][] = [
@@ -16,76 +18,70 @@ const rights: [string, string][] = [
 export const dataURL = (token: string) => `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}${base}/data?access_token=${token}`;
 
 export function Keys() {
-  const { value, error, reload } = useLoad((s) => get<{ keys: Key[] }>("/keys", s));
+  const keys = useList<Key>("/keys");
   const [made, setMade] = useState<Key | null>(null);
-  const revoke = useAction(async (id: string) => {
-    await del(`/keys/${id}`);
-    reload();
-  });
   return (
     <>
       <NewKey
         onMade={(k) => {
           setMade(k);
-          reload();
+          keys.reload();
         }}
       />
       {made && <Token of={made} onClose={() => setMade(null)} />}
-      <Problem text={error || revoke.error} />
+      <Problem text={keys.error} />
       <Card title="Keys" class="scroll">
-        {value?.keys.length === 0 && <p class="empty">No key yet: an application needs one.</p>}
-        <table>
-          <thead>
-            <tr>
-              <th>For</th>
-              <th>May</th>
-              <th class="hide-small">Made</th>
-              <th>
-                <span class="unseen">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {value?.keys.map((k) => (
-              <tr key={k.id}>
-                <td class="wrap">{k.description || <span class="quiet mono">{k.id}</span>}</td>
-                <td class="wrap">{k.rights.join(", ") || scopes(k)}</td>
-                <td class="hide-small">{date(k.created)}</td>
-                <td class="num">
-                  <Sure label="Revoke" question="Its connections end at once." onSure={() => void revoke.go(k.id)} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
+        <Table
+          of={keys.items}
+          id={(k) => k.id}
+          empty="No key yet: an application needs one."
+          columns={[
+            { head: "For", class: "wrap", cell: (k) => k.description || <span class="quiet mono">{k.id}</span> },
+            { head: "May", class: "wrap", cell: (k) => [k.rights.join(", ") || permissions(k), limits(k)].filter(Boolean).join("; only ") },
+            { head: "Made", class: "hide-small", cell: (k) => date(k.created) },
+          ]}
+          removal={{ label: "Revoke", question: "Its connections end at once.", run: (k) => keys.remove(k.id) }}
+        />
       </Card>
     </>
   );
 }
 
-const scopes = (k: Key) =>
+const permissions = (k: Key) =>
   Object.entries(k.permissions ?? {})
     .map(([r, ids]) => `${r} (${Object.keys(ids).join(", ")})`)
     .join(", ");
 
-/** The form for a key; devices limit it to those. */
+const scopes = [
+  ["applications", "Applications", "JoinEUIs"],
+  ["devices", "Devices", "DevEUIs"],
+  ["tags", "Tags", "words that devices carry"],
+  ["types", "Types of messages", "uplink, downlink_request, join_request …"],
+] as const;
+
+type Scope = Partial<Record<(typeof scopes)[number][0], string>>;
+
+/** What a key is confined to. */
+const limits = (k: Key) =>
+  scopes
+    .filter(([id]) => k.scope?.[id])
+    .map(([id]) => `${id}: ${k.scope![id]}`)
+    .join("; ");
+
 export function NewKey(p: { onMade: (k: Key) => void }) {
   const [description, setDescription] = useState("");
   const [chosen, setChosen] = useState(["data"]);
+  const [scope, setScope] = useState<Scope>({});
   const { go, busy, error } = useAction(async () => {
-    const { key } = await post<{ key: Key }>("/keys", { description, rights: chosen });
+    const confined = Object.values(scope).some((v) => v.trim());
+    const { key } = await post<{ key: Key }>("/keys", { description, rights: chosen, ...(confined && { scope }) });
     setDescription("");
+    setScope({});
     p.onMade(key);
   });
   return (
     <Card title="New key">
-      <form
-        class="form"
-        onSubmit={(e) => {
-          e.preventDefault();
-          void go();
-        }}
-      >
+      <Form submit="Make the key" onSubmit={() => void go()} busy={busy || chosen.length === 0} error={error}>
         <TextField label="What is it for?" name="description" value={description} onInput={setDescription} placeholder="weather application" />
         <fieldset>
           <legend>It may</legend>
@@ -93,11 +89,14 @@ export function NewKey(p: { onMade: (k: Key) => void }) {
             <Check key={id} label={text} checked={chosen.includes(id)} onChange={(on) => setChosen(on ? [...chosen, id] : chosen.filter((r) => r !== id))} />
           ))}
         </fieldset>
-        <Problem text={error} />
-        <button class="first" disabled={busy || chosen.length === 0}>
-          Make the key
-        </button>
-      </form>
+        <details>
+          <summary>Confine it to some devices</summary>
+          <p class="quiet">Nothing else exists for such a key. Several words are separated by commas; an empty field is no limit.</p>
+          {scopes.map(([id, label, hint]) => (
+            <TextField key={id} label={label} hint={hint} value={scope[id] ?? ""} onInput={(v) => setScope({ ...scope, [id]: v })} />
+          ))}
+        </details>
+      </Form>
     </Card>
   );
 }

@@ -1,133 +1,104 @@
 // Frames as they arrive and leave.
-import { useState } from "preact/hooks";
+import { useCallback, useState } from "preact/hooks";
 import { get } from "../api";
-import { clock, mhz, number } from "../format";
+import type { Emission } from "../emissions";
+import { mhz } from "../format";
 import { rate } from "../lora";
-import { messages, tick } from "../live";
-import { counter, FrameDetail, gist, kind, nameOf } from "../parts/frame";
+import { emissions, messages, tick } from "../live";
+import { FrameDetail, gist, kind } from "../parts/frame";
+import { FrameTable } from "../parts/frametable";
 import { useLoad } from "../parts/hooks";
 import { Card } from "../parts/ui";
 import { Waterfall } from "../parts/waterfall";
 import type { Gateway, Message } from "../types";
 
-const rows = 150; // shown at once
+const rows = 80; // shown at once
 
-const groups = [
-  ["frames", "Frames"],
-  ["all", "Frames and decisions"],
-  ["problems", "Errors and warnings"],
-] as const;
-type Group = (typeof groups)[number][0];
-
-const isFrame = (m: Message) => m.type === "uplink" || m.type === "downlink" || m.type === "join_request";
+const isFrame = (m: Message) => ["uplink", "downlink", "join_request", "frame"].includes(m.type);
 const isProblem = (m: Message) => m.type === "error" || m.type === "warning";
 
-function matches(m: Message, group: Group, words: string[]): boolean {
-  if (group === "frames" && !isFrame(m) && !isProblem(m)) return false;
-  if (group === "problems" && !isProblem(m)) return false;
-  if (words.length === 0) return true;
-  const hay = [kind(m).label, m.meta.device, m.meta.device_addr, m.meta.application, m.meta.gateway, ...(m.meta.tags ?? []), gist(m), rate(m.params.radio?.modulation), mhz(m.params.radio?.freq)]
-    .join(" ")
-    .toLowerCase();
-  return words.every((w) => hay.includes(w));
+const groups = {
+  frames: { text: "All frames", has: (m: Message) => isFrame(m) || isProblem(m) },
+  own: { text: "Frames of this network", has: (m: Message) => (isFrame(m) && m.type !== "frame") || isProblem(m) },
+  all: { text: "Frames and decisions", has: () => true },
+  problems: { text: "Errors and warnings", has: isProblem },
+};
+type Group = keyof typeof groups;
+
+/** What is shown while the page is paused. */
+interface Still {
+  at: number; // unix seconds
+  messages: readonly Message[];
+  emissions: readonly Emission[];
 }
 
 export function Live() {
   tick.value; // draw again when there is something new
-  const [frozen, setFrozen] = useState<{ at: number; list: readonly Message[] } | null>(null);
+  const [still, setStill] = useState<Still | null>(null);
   const [group, setGroup] = useState<Group>("frames");
   const [search, setSearch] = useState("");
   const [chosen, setChosen] = useState<Message | null>(null);
   const channels = useChannels();
-  const source = frozen?.list ?? messages;
-  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  const list: Message[] = [];
-  for (let i = source.length - 1; i >= 0 && list.length < rows; i--) {
-    if (matches(source[i]!, group, words)) list.push(source[i]!);
-  }
+  const close = useCallback(() => setChosen(null), []);
+  const shown = still ?? { messages, emissions };
+  const list = newest(shown.messages, group, search);
+  const collided = new Set(shown.emissions.filter((e) => e.collides).map((e) => e.m));
   return (
     <>
       <div class="row between">
         <h1>Live air</h1>
-        <div class="row">
-          <button type="button" aria-pressed={frozen !== null} onClick={() => setFrozen(frozen ? null : { at: Date.now() / 1000, list: messages })}>
-            {frozen ? "Go on" : "Pause"}
-          </button>
-        </div>
+        <button type="button" aria-pressed={still !== null} onClick={() => setStill(still ? null : { at: Date.now() / 1000, messages, emissions })}>
+          {still ? "Go on" : "Pause"}
+        </button>
       </div>
       <Card class="scroll">
-        <Waterfall channels={channels} frozen={frozen?.at ?? null} source={source} onPick={setChosen} />
-        <p class="quiet">
-          <span class="dot dir-up">uplink</span> &ensp; <span class="dot dir-down">downlink</span> &ensp; <span class="dot bad">collision</span>
+        <Waterfall channels={channels} still={still} onPick={setChosen} />
+        <p class="quiet legend">
+          <span class="dot dir-up">uplink</span>
+          <span class="dot dir-down">downlink</span>
+          <span class="dot dir-join">join-request</span>
+          <span class="dot dir-foreign">another network's</span>
+          <span class="dot warn">damaged</span>
+          <span class="dot bad">collision</span>
         </p>
       </Card>
       <div class="row">
-        <input class="grow" type="search" aria-label="Find frames" placeholder="device, address, tag, SF7, 868.1, error …" value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
-        <select aria-label="What is shown" style={{ width: "auto" }} value={group} onChange={(e) => setGroup(e.currentTarget.value as Group)}>
-          {groups.map(([id, text]) => (
+        <input class="grow" type="search" aria-label="Find frames" placeholder="device, address, tag, SF7, 868.1, foreign …" value={search} onInput={(e) => setSearch(e.currentTarget.value)} />
+        <select aria-label="What is shown" class="auto" value={group} onChange={(e) => setGroup(e.currentTarget.value as Group)}>
+          {Object.entries(groups).map(([id, g]) => (
             <option key={id} value={id}>
-              {text}
+              {g.text}
             </option>
           ))}
         </select>
       </div>
       <div class={`split ${chosen ? "open" : ""}`}>
         <Card class="scroll">
-          <FrameTable of={list} chosen={chosen} onChoose={setChosen} />
+          <FrameTable of={list} collided={collided} chosen={chosen} onChoose={setChosen} empty={search ? "No frame has all of these words." : undefined} />
         </Card>
-        {chosen && <FrameDetail message={chosen} onClose={() => setChosen(null)} />}
+        {chosen && <FrameDetail message={chosen} onClose={close} />}
       </div>
     </>
   );
 }
 
-export function FrameTable(p: { of: Message[]; chosen: Message | null; onChoose: (m: Message) => void }) {
-  if (p.of.length === 0) return <p class="empty">Nothing heard yet. Frames appear here as they arrive.</p>;
-  return (
-    <table>
-      <thead>
-        <tr>
-          <th>Time</th>
-          <th>What</th>
-          <th>Device</th>
-          <th class="num">FCnt</th>
-          <th class="hide-small">Data rate</th>
-          <th class="num hide-small">MHz</th>
-          <th class="num">RSSI</th>
-          <th class="num hide-small">SNR</th>
-          <th class="num hide-small">Bytes</th>
-          <th>Content</th>
-        </tr>
-      </thead>
-      <tbody>
-        {p.of.map((m) => {
-          const k = kind(m);
-          const r = m.params.radio;
-          return (
-            <tr
-              key={m.meta.packet_id}
-              class="choose"
-              tabIndex={0}
-              aria-selected={p.chosen?.meta.packet_id === m.meta.packet_id}
-              onClick={() => p.onChoose(m)}
-              onKeyDown={(e) => (e.key === "Enter" || e.key === " ") && (e.preventDefault(), p.onChoose(m))}
-            >
-              <td class="mono">{clock(m.meta.time)}</td>
-              <td class={`dir-${k.look}`}>{k.label}</td>
-              <td>{nameOf(m)}</td>
-              <td class="num">{counter(m)}</td>
-              <td class="hide-small">{r ? `DR${r.datarate} ${rate(r.modulation)}` : ""}</td>
-              <td class="num hide-small">{mhz(r?.freq)}</td>
-              <td class="num">{r?.hardware.rssi ?? ""}</td>
-              <td class="num hide-small">{r?.hardware.snr !== undefined ? number(r.hardware.snr, 1) : ""}</td>
-              <td class="num hide-small">{r?.size}</td>
-              <td class="wrap">{gist(m)}</td>
-            </tr>
-          );
-        })}
-      </tbody>
-    </table>
-  );
+/** The newest messages of a group that have all words. */
+function newest(all: readonly Message[], group: Group, search: string): Message[] {
+  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+  const { has } = groups[group];
+  const list: Message[] = [];
+  for (let i = all.length - 1; i >= 0 && list.length < rows; i--) {
+    const m = all[i]!;
+    if (has(m) && (words.length === 0 || hasWords(m, words))) list.push(m);
+  }
+  return list;
+}
+
+function hasWords(m: Message, words: string[]): boolean {
+  const { device, device_addr, application, gateway, tags = [] } = m.meta;
+  const { radio } = m.params;
+  const text = [kind(m).label, device, device_addr, application, gateway, ...tags, gist(m), rate(radio?.modulation), mhz(radio?.freq)].join(" ").toLowerCase();
+  return words.every((w) => text.includes(w));
 }
 
 /** The gateway's uplink channels in MHz, so that silent ones have a row too. */

@@ -3,7 +3,8 @@ import { useMemo, useState } from "preact/hooks";
 import { del, get, post } from "../api";
 import { micros, number, seconds, size } from "../format";
 import { useAction, useLoad } from "../parts/hooks";
-import { Card, Facts, Problem, TextField } from "../parts/ui";
+import { TextField } from "../parts/form";
+import { Card, Facts, Problem } from "../parts/ui";
 import { Plot } from "../parts/plot";
 import { Spectrum, type Channel, type Front } from "../parts/spectrum";
 

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { get, post } from "../api";
 import { useAction, useLoad } from "../parts/hooks";
-import { Problem, TextField } from "../parts/ui";
+import { Form, TextField } from "../parts/form";
 
 interface Setup {
   needed: boolean;
@@ -16,12 +16,18 @@ export function SignIn(p: { onDone: () => void }) {
   return (
     <main class="center">
       <h1>gatewayd</h1>
-      {value?.setup.needed ? <FirstUser code={value.setup.code} onDone={p.onDone} /> : <Form onDone={p.onDone} />}
+      {value?.setup.needed ? <FirstUser code={value.setup.code} onDone={p.onDone} /> : <Door onDone={p.onDone} />}
     </main>
   );
 }
 
-function Form(p: { onDone: () => void }) {
+const forgotten = (
+  <span class="quiet">
+    Forgotten? On the gateway: <code>gatewayd user --help</code>
+  </span>
+);
+
+function Door(p: { onDone: () => void }) {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const { go, busy, error } = useAction(async () => {
@@ -29,23 +35,10 @@ function Form(p: { onDone: () => void }) {
     p.onDone();
   });
   return (
-    <form
-      class="card"
-      onSubmit={(e) => {
-        e.preventDefault();
-        void go();
-      }}
-    >
+    <Form class="card" submit="Sign in" onSubmit={() => void go()} busy={busy} error={error} more={forgotten}>
       <TextField label="Email" name="email" value={email} onInput={setEmail} autocomplete="username" required />
       <TextField label="Password" name="password" type="password" value={password} onInput={setPassword} autocomplete="current-password" required />
-      <Problem text={error} />
-      <button class="first" disabled={busy}>
-        Sign in
-      </button>
-      <p class="quiet">
-        Forgotten? On the gateway: <code>gatewayd user --help</code>
-      </p>
-    </form>
+    </Form>
   );
 }
 
@@ -60,24 +53,13 @@ function FirstUser(p: { code: boolean; onDone: () => void }) {
     p.onDone();
   });
   return (
-    <form
-      class="card"
-      onSubmit={(e) => {
-        e.preventDefault();
-        if (password !== again) setError("The two passwords differ.");
-        else void go();
-      }}
-    >
+    <Form class="card" submit="Begin" onSubmit={() => (password !== again ? setError("The two passwords differ.") : void go())} busy={busy} error={error}>
       <h2>Welcome. Who looks after this gateway?</h2>
       <p class="quiet">You become its administrator. Nothing leaves this gateway: the email is just your name here.</p>
       {p.code && <TextField label="Setup code" name="code" value={code} onInput={setCode} hint="from the gateway's log, in the line “no user yet”" mono required />}
       <TextField label="Email" name="email" value={email} onInput={setEmail} autocomplete="username" required />
       <TextField label="Password" name="password" type="password" value={password} onInput={setPassword} autocomplete="new-password" hint="8 characters at least" required />
       <TextField label="The password again" name="again" type="password" value={again} onInput={setAgain} autocomplete="new-password" required />
-      <Problem text={error} />
-      <button class="first" disabled={busy}>
-        Begin
-      </button>
-    </form>
+    </Form>
   );
 }

@@ -1,12 +1,13 @@
 // The daemon and its host.
-import { useEffect, useState } from "preact/hooks";
-import { base, get, optional, post } from "../api";
-import { ago, clock, date, seconds, size } from "../format";
+import { useState } from "preact/hooks";
+import { base, get, post } from "../api";
+import { date, seconds, size } from "../format";
 import { useAction, useLoad } from "../parts/hooks";
 import { Card, Facts, Problem, Sure, Tabs } from "../parts/ui";
 import { Backup } from "./backup";
 import { Clock } from "./clock";
 import { Config } from "./config";
+import { Audit, Log } from "./log";
 
 export interface SystemState {
   version: string;
@@ -132,114 +133,6 @@ function Actions() {
       <p class="quiet">The bundle has log, figures and configuration, without secrets.</p>
       {done && <p role="status">{done}</p>}
       <Problem text={error} />
-    </Card>
-  );
-}
-
-interface Line {
-  number: number;
-  time: number;
-  level: string;
-  message: string;
-  fields?: Record<string, unknown>;
-}
-
-const kept = 500;
-const levels = ["debug", "info", "warn", "error"];
-
-function Log() {
-  const [level, setLevel] = useState("info");
-  const [lines, setLines] = useState<Line[]>([]);
-  const [error, setError] = useState("");
-  useEffect(() => {
-    let last = 0;
-    let stopped = false;
-    setLines([]);
-    const run = async () => {
-      if (document.hidden) return;
-      try {
-        const { log } = await get<{ log: Line[] }>(`/system/log?level=${level}&limit=${kept}${last ? `&after=${last}` : ""}`);
-        if (stopped || log.length === 0) return;
-        last = log[log.length - 1]!.number;
-        setLines((old) => [...old, ...log].slice(-kept));
-        setError("");
-      } catch (err) {
-        if (!stopped) setError(String(err));
-      }
-    };
-    void run();
-    const timer = setInterval(() => void run(), 2000);
-    return () => {
-      stopped = true;
-      clearInterval(timer);
-    };
-  }, [level]);
-  return (
-    <Card
-      title="The last lines of the log"
-      class="scroll"
-      action={
-        <select aria-label="Least level" style={{ width: "auto" }} value={level} onChange={(e) => setLevel(e.currentTarget.value)}>
-          {levels.map((l) => (
-            <option key={l}>{l}</option>
-          ))}
-        </select>
-      }
-    >
-      <Problem text={error} />
-      <table>
-        <tbody>
-          {lines.toReversed().map((l) => (
-            <tr key={l.number}>
-              <td class="mono">{clock(l.time)}</td>
-              <td class={/err/i.test(l.level) ? "bad" : /warn/i.test(l.level) ? "warn" : "quiet"}>{l.level.toLowerCase()}</td>
-              <td class="wrap">{l.message}</td>
-              <td class="wrap mono quiet">
-                {Object.entries(l.fields ?? {})
-                  .map(([k, v]) => `${k}=${typeof v === "object" ? JSON.stringify(v) : String(v)}`)
-                  .join(" ")}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Card>
-  );
-}
-
-interface Entry {
-  time: number;
-  what: "refused" | "changed";
-  method: string;
-  path: string;
-  key: string;
-  remote: string;
-  status: number;
-  code: string;
-}
-
-function Audit() {
-  const { value, error } = useLoad((s) => optional<{ audit: Entry[] }>("/audit?limit=300", s), [], 5000);
-  return (
-    <Card title="Changes and refusals since the start" class="scroll">
-      <Problem text={error} />
-      {value?.audit.length === 0 && <p class="empty">Nothing yet.</p>}
-      <table>
-        <tbody>
-          {value?.audit.map((e, i) => (
-            <tr key={`${e.time}-${i}`}>
-              <td>{ago(e.time)}</td>
-              <td class={e.what === "refused" ? "warn" : ""}>{e.what}</td>
-              <td class="mono wrap">
-                {e.method} {e.path}
-              </td>
-              <td class="quiet">{e.code || e.status}</td>
-              <td class="mono hide-small">{e.remote}</td>
-              <td class="mono hide-small">{e.key}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
     </Card>
   );
 }

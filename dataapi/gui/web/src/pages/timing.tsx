@@ -64,7 +64,7 @@ export function TimingPage() {
         <h1>Timing</h1>
         <label class="row">
           <span>Device</span>
-          <select style={{ width: "auto" }} value={only} onChange={(e) => setOnly(e.currentTarget.value)}>
+          <select class="auto" value={only} onChange={(e) => setOnly(e.currentTarget.value)}>
             <option value="">all</option>
             {devices.map(([id, name]) => (
               <option key={id} value={id}>
@@ -157,7 +157,7 @@ function Leads(p: { device: string }) {
   const leads = (p.device ? value?.devices.filter((d) => d.id === p.device) : value?.applications) ?? [];
   if (leads.length === 0) return null;
   return (
-    <div class="cards" style={{ margin: "1rem 0" }}>
+    <div class="cards apart">
       {leads.map((l) => (
         <Card key={l.id} title={p.device ? "Lead of the answers to it" : `Lead of the answers of ${l.description || l.id}`}>
           <p class="quiet">

@@ -1,69 +1,51 @@
 import { useState } from "preact/hooks";
-import { del, get, patch, post } from "../api";
+import { patch, post } from "../api";
 import { date } from "../format";
-import { useAction, useLoad } from "../parts/hooks";
-import { Card, Problem, Sure, TextField } from "../parts/ui";
+import { Form, TextField } from "../parts/form";
+import { useAction, useList } from "../parts/hooks";
+import { Table } from "../parts/table";
+import { Card, Problem } from "../parts/ui";
 import type { User } from "../types";
 
 export function Users() {
-  const { value, error, reload } = useLoad((s) => get<{ users: User[] }>("/users", s));
+  const users = useList<User>("/users");
+  return (
+    <>
+      <NewUser onMade={users.reload} />
+      <Problem text={users.error} />
+      <Card title="Users" class="scroll">
+        <Table
+          of={users.items}
+          id={(u) => u.id}
+          empty="Nobody may sign in."
+          columns={[
+            { head: "Email", class: "wrap", cell: (u) => u.email },
+            { head: "Since", class: "hide-small", cell: (u) => date(u.created) },
+            { head: "Password", cell: (u) => <NewPassword of={u} /> },
+          ]}
+          removal={{ label: "Delete", question: "Its sessions end at once.", run: (u) => users.remove(u.id) }}
+        />
+      </Card>
+    </>
+  );
+}
+
+function NewUser(p: { onMade: () => void }) {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const create = useAction(async () => {
     await post("/users", { email: email.trim(), password });
     setEmail("");
     setPassword("");
-    reload();
-  });
-  const remove = useAction(async (id: string) => {
-    await del(`/users/${id}`);
-    reload();
+    p.onMade();
   });
   return (
-    <>
-      <Problem text={error || remove.error} />
-      <Card title="Users" class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th>Email</th>
-              <th class="hide-small">Since</th>
-              <th>
-                <span class="unseen">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {value?.users.map((u) => (
-              <tr key={u.id}>
-                <td class="wrap">{u.email}</td>
-                <td class="hide-small">{date(u.created)}</td>
-                <td class="num">
-                  <NewPassword of={u} />
-                  <Sure label="Delete" question="Its sessions end at once." onSure={() => void remove.go(u.id)} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Card>
-      <Card title="New user">
-        <form
-          class="form"
-          onSubmit={(e) => {
-            e.preventDefault();
-            void create.go();
-          }}
-        >
-          <TextField label="Email" value={email} onInput={setEmail} required />
-          <TextField label="Password" type="password" value={password} onInput={setPassword} autocomplete="new-password" hint="8 characters at least" required />
-          <Problem text={create.error} />
-          <button class="first" disabled={create.busy}>
-            Add the user
-          </button>
-        </form>
-      </Card>
-    </>
+    <Card title="New user">
+      <Form submit="Add the user" onSubmit={() => void create.go()} busy={create.busy} error={create.error}>
+        <TextField label="Email" value={email} onInput={setEmail} required />
+        <TextField label="Password" type="password" value={password} onInput={setPassword} autocomplete="new-password" hint="8 characters at least" required />
+      </Form>
+    </Card>
   );
 }
 
@@ -78,21 +60,13 @@ function NewPassword(p: { of: User }) {
   if (!open) {
     return (
       <button type="button" onClick={() => setOpen(true)}>
-        New password
+        Change
       </button>
     );
   }
   return (
-    <form
-      class="row"
-      onSubmit={(e) => {
-        e.preventDefault();
-        void go();
-      }}
-    >
-      <input type="password" aria-label={`New password of ${p.of.email}`} autocomplete="new-password" value={password} onInput={(e) => setPassword(e.currentTarget.value)} style={{ width: "12rem" }} />
-      <button disabled={busy}>Save</button>
-      <Problem text={error} />
-    </form>
+    <Form class="row" submit="Save" onSubmit={() => void go()} busy={busy} error={error}>
+      <input type="password" aria-label={`New password of ${p.of.email}`} autocomplete="new-password" value={password} onInput={(e) => setPassword(e.currentTarget.value)} class="short" />
+    </Form>
   );
 }

@@ -15,7 +15,7 @@ export function Welcome() {
   const [key, setKey] = useState<Key | null>(null);
   document.title = "Welcome – gatewayd";
   return (
-    <main class="center" style={{ maxWidth: "44rem" }}>
+    <main class="center wide">
       <h1>Welcome to gatewayd</h1>
       <ol class="steps">
         {steps.map((s, i) => (

@@ -1,8 +1,8 @@
 // One message of the stream as a line, and as everything there is.
-import { bytes, clock, dump, hex, mhz, micros, number, seconds, short, text } from "../format";
+import { bytes, clock, dump, hex, hexOf, mhz, micros, number, seconds, short, text } from "../format";
 import { airtime, linkMargin, macNames, mtype, rate } from "../lora";
 import { messages } from "../live";
-import type { Message } from "../types";
+import type { Message, Radio } from "../types";
 import { Card, Code, Facts, Tags } from "./ui";
 
 export const nameOf = (m: Message) => m.meta.tags?.find((t) => !["demo"].includes(t)) ?? m.meta.device ?? m.meta.device_addr ?? "";
@@ -10,7 +10,8 @@ export const nameOf = (m: Message) => m.meta.tags?.find((t) => !["demo"].include
 export function kind(m: Message): { label: string; look: string } {
   if (m.type === "uplink") return { label: m.params.duplicate ? "copy" : "uplink", look: "up" };
   if (m.type === "downlink") return { label: m.params.lora?.header.type === 1 ? "join-accept" : "downlink", look: "down" };
-  if (m.type === "join_request") return { label: "join-request", look: "join" };
+  if (m.type === "join_request" || m.params.code === "join_request") return { label: "join-request", look: "join" };
+  if (m.type === "frame") return { label: m.params.code ?? "frame", look: m.params.code === "damaged" ? "warning" : "foreign" };
   if (m.type === "downlink_request") return { label: "window", look: "info" };
   return { label: m.type.replace("_", " "), look: ["error", "warning"].includes(m.type) ? m.type : "info" };
 }
@@ -22,9 +23,19 @@ export function gist(m: Message): string {
   if (m.type === "downlink_request") return `an answer of at most ${p.max_size} bytes is taken until ${clock(p.cutoff_time ?? p.tx_time ?? 0)}`;
   if (m.type === "status_response") return `battery ${p.battery}, SNR margin ${p.snr} dB`;
   if (m.type === "join_request") return `DevNonce ${p.dev_nonce}`;
+  if (m.type === "frame") return hexOf(p.phy_payload);
   const mac = macNames(m);
   return [short(p.payload ?? p.encrypted_payload), mac.join(", ")].filter(Boolean).join("  ");
 }
+
+export const dataRate = (r: Radio) => [r.datarate !== undefined && `DR${r.datarate}`, rate(r.modulation)].filter(Boolean).join(" ");
+
+/** Why a frame was heard and no more. */
+const heardWords: Record<string, string> = {
+  foreign: "No device of this network has this address and key, or the frame was sent again; nobody is told of it.",
+  damaged: "Its checksum is wrong: it was too weak, or another frame was on the channel.",
+  join_request: "What became of it follows in the list: a join-accept, or a warning with the reason.",
+};
 
 export const counter = (m: Message) => m.params.counter_up ?? m.params.counter_down;
 
@@ -37,6 +48,7 @@ export function FrameDetail(p: { message: Message; onClose: () => void }) {
   const flags = header && (["confirmed", "adr", "adr_ack_req", "ack", "class_b", "pending"] as const).filter((f) => header[f]).join(", ");
   const plain = bytes(m.params.payload);
   const cipher = bytes(m.params.encrypted_payload);
+  const raw = bytes(m.params.phy_payload);
   return (
     <aside aria-label="The frame">
       <Card
@@ -62,7 +74,7 @@ export function FrameDetail(p: { message: Message; onClose: () => void }) {
             ["Type", header && `${mtype(header.type)}${flags ? ` (${flags})` : ""}`],
             ["Port", m.params.port],
             ["Frequency", radio && `${mhz(radio.freq)} MHz`],
-            ["Data rate", radio && `DR${radio.datarate} · ${rate(radio.modulation)} ${radio.modulation.coderate ?? ""}`],
+            ["Data rate", radio && `${dataRate(radio)} ${radio.modulation.coderate ?? ""}`],
             ["Size", radio && `${radio.size} bytes, ${seconds(airtime(radio.modulation, radio.size))} on air`],
             ["RSSI / SNR", radio?.hardware.rssi !== undefined ? `${radio.hardware.rssi} dBm / ${number(radio.hardware.snr, 1)} dB` : undefined],
             ["Link margin", linkMargin(m) !== null ? `${number(linkMargin(m), 1)} dB` : undefined],
@@ -104,6 +116,13 @@ export function FrameDetail(p: { message: Message; onClose: () => void }) {
             <h3>Encrypted payload, {cipher.length} bytes</h3>
             <Code text={dump(cipher)} copy={false} />
             <p class="quiet">The application holds its key, not this gateway: {hex(cipher).length / 2} bytes as they came.</p>
+          </>
+        )}
+        {raw.length > 0 && (
+          <>
+            <h3>As it was heard</h3>
+            <Code text={dump(raw)} copy={false} />
+            <p class="quiet">{heardWords[m.params.code ?? ""]}</p>
           </>
         )}
         <Why of={m} />

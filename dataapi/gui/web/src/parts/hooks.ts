@@ -1,6 +1,6 @@
 // Loading what a page shows.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { words } from "../api";
+import { del, get, words } from "../api";
 
 export interface Loaded<T> {
   value: T | undefined;
@@ -55,6 +55,16 @@ export function useAction<A extends unknown[]>(run: (...args: A) => Promise<void
     }
   };
   return { go, busy, error, setError };
+}
+
+/** The list that a resource such as /keys has, and how one of its things is removed. */
+export function useList<T>(path: string, every = 0) {
+  const { value, error, reload } = useLoad((s) => get<Record<string, T[]>>(path, s), [path], every);
+  const removal = useAction(async (id: string) => {
+    await del(`${path}/${encodeURIComponent(id)}`);
+    reload();
+  });
+  return { items: value?.[path.slice(1)], error: error || removal.error, reload, remove: (id: string) => void removal.go(id) };
 }
 
 /** The part of the address after #/, kept current. */

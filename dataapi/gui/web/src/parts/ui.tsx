@@ -1,5 +1,5 @@
 // Small pieces that pages are made of.
-import type { ComponentChildren, JSX } from "preact";
+import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 
 export function Card(p: { title?: ComponentChildren; children?: ComponentChildren; class?: string; action?: ComponentChildren }) {
@@ -37,77 +37,6 @@ export function Problem(p: { text: string }) {
       {p.text}
     </p>
   ) : null;
-}
-
-export function Field(p: { label: string; hint?: string; error?: string; children: (id: string) => JSX.Element }) {
-  const id = useId();
-  return (
-    <label class="field" for={id}>
-      <span>{p.label}</span>
-      {p.children(id)}
-      {p.error ? <small class="bad">{p.error}</small> : p.hint && <small>{p.hint}</small>}
-    </label>
-  );
-}
-
-export function TextField(p: {
-  label: string;
-  value: string;
-  onInput: (v: string) => void;
-  hint?: string;
-  error?: string;
-  type?: "text" | "password" | "email" | "search";
-  placeholder?: string;
-  autocomplete?: string;
-  required?: boolean;
-  mono?: boolean;
-  name?: string;
-}) {
-  return (
-    <Field label={p.label} hint={p.hint} error={p.error}>
-      {(id) => (
-        <input
-          id={id}
-          name={p.name}
-          type={(p.type ?? "text") as "text"}
-          class={p.mono ? "mono" : ""}
-          value={p.value}
-          placeholder={p.placeholder}
-          autocomplete={p.autocomplete ?? "off"}
-          spellcheck={false}
-          required={p.required}
-          aria-invalid={p.error ? "true" : undefined}
-          onInput={(e) => p.onInput(e.currentTarget.value)}
-        />
-      )}
-    </Field>
-  );
-}
-
-export function Choice<T extends string>(p: { label: string; value: T; of: readonly (readonly [T, string])[]; onChange: (v: T) => void; hint?: string }) {
-  return (
-    <Field label={p.label} hint={p.hint}>
-      {(id) => (
-        <select id={id} value={p.value} onChange={(e) => p.onChange(e.currentTarget.value as T)}>
-          {p.of.map(([v, text]) => (
-            <option key={v} value={v}>
-              {text}
-            </option>
-          ))}
-        </select>
-      )}
-    </Field>
-  );
-}
-
-export function Check(p: { label: ComponentChildren; checked: boolean; onChange: (v: boolean) => void }) {
-  const id = useId();
-  return (
-    <label class="check" for={id}>
-      <input id={id} type="checkbox" checked={p.checked} onChange={(e) => p.onChange(e.currentTarget.checked)} />
-      <span>{p.label}</span>
-    </label>
-  );
 }
 
 export function Copy(p: { text: string; label?: string }) {
