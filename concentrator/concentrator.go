@@ -26,6 +26,7 @@ type Concentrator struct {
 	stats  counters
 
 	thermometer thermometer
+	survey      survey
 	uplinks     chan radio.Uplink
 	reports     chan radio.Report
 

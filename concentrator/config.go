@@ -2,6 +2,7 @@ package concentrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -192,6 +193,9 @@ func (c Config) withDefaults() Config {
 	if c.QuietPoll == 0 {
 		c.QuietPoll = max(c.Poll, defaultQuiet)
 	}
+	if c.SX1261.Survey.Every == 0 {
+		c.SX1261.Survey.Every = surveyPace
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -232,7 +236,7 @@ func (c *Config) check() error {
 	if c.QuietPoll < c.Poll || c.QuietPoll > time.Minute {
 		return configError("QuietPoll", c.QuietPoll, fmt.Sprintf("Poll, which is %v, to 1 minute", c.Poll))
 	}
-	if err := c.checkSX1261(); err != nil {
+	if err := errors.Join(c.checkSX1261(), c.checkSurvey()); err != nil {
 		return err
 	}
 	return c.Firmware.checkLengths(c.Radios[c.ClockSource].Type)

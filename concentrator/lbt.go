@@ -24,6 +24,7 @@ type SX1261 struct {
 	Port       spi.Port // its own chip select; nil: there is none
 	RSSIOffset radio.DB // what is to be added to its readings on this board
 	LBT        LBT
+	Survey     Survey // spectral scans in the background
 }
 
 // LBT is listen before talk.

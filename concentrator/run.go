@@ -93,10 +93,13 @@ func (c *Concentrator) Run(ctx context.Context) (err error) {
 	c.stats.startFrames.Store(frames)
 	c.stats.startBytes.Store(octets)
 	c.receiving(s)
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
 	if c.cfg.I2C != nil && c.cfg.Temperature == nil {
-		watching, stop := context.WithCancel(ctx)
-		defer stop()
 		go c.thermometer.watch(watching, c.cfg.I2C, c.cfg.Log)
+	}
+	if c.cfg.SX1261.Survey.Points > 0 {
+		go c.measureSpectrum(watching)
 	}
 	return s.loop(ctx)
 }

@@ -21,6 +21,7 @@ type SpectrumRequest struct {
 type Histogram struct {
 	Freq    radio.Hertz
 	At      radio.Instant // the scan was complete
+	Time    time.Time     // the same by the host's clock
 	Samples int
 	Classes []HistogramClass // from loud to quiet
 }
@@ -35,6 +36,8 @@ type HistogramClass struct {
 const (
 	defaultSamples = 2000
 	scanPoll       = 2 * time.Millisecond
+	lowestScan     = 100_000_000 // Hz
+	highestScan    = 1_000_000_000
 	scanPatience   = 250 * time.Millisecond // beyond the time that the samples take
 )
 
@@ -96,7 +99,7 @@ func (c *Concentrator) checkScan(ask SpectrumRequest) error {
 	switch {
 	case c.cfg.SX1261.Port == nil:
 		return configError("SX1261.Port", "none", "an SX1261 measures the spectrum; set sx1261_spi in the configuration")
-	case ask.Freq < 100_000_000 || ask.Freq > 1_000_000_000:
+	case ask.Freq < lowestScan || ask.Freq > highestScan:
 		return configError("Freq", int64(ask.Freq), "a frequency in Hz, 100 MHz to 1 GHz")
 	case ask.Bandwidth != 0 && ask.Bandwidth != 125_000 && ask.Bandwidth != 250_000:
 		return configError("Bandwidth", int64(ask.Bandwidth), "125000 or 250000")
@@ -178,7 +181,8 @@ func followScan(j *job, answer []byte, deadline time.Time) error {
 }
 
 func (s *session) histogram(ask SpectrumRequest, counts [sx1261.Levels]uint16) Histogram {
-	h := Histogram{Freq: ask.Freq, At: s.clock.now(time.Now()).instant()}
+	now := time.Now()
+	h := Histogram{Freq: ask.Freq, At: s.clock.now(now).instant(), Time: now.Round(0)}
 	for i, n := range counts {
 		h.Classes = append(h.Classes, HistogramClass{sx1261.Level(i) + radio.DBm(s.c.cfg.SX1261.RSSIOffset), int(n)})
 		h.Samples += int(n)

@@ -18,6 +18,8 @@ type Machine interface {
 	Radio() Radio
 	// Scan measures how loud one frequency is. An error ends the whole scan.
 	Scan(ctx context.Context, freq, bandwidth radio.Hertz, samples int) (ScanPoint, error)
+	// Spectrum is what scans in the background found last, by frequency.
+	Spectrum() []ScanPoint
 	// SetTime sets the host's clock; the error wraps ErrTimeKnown or
 	// ErrNotPermitted where that is why it didn't.
 	SetTime(t time.Time) error
@@ -171,6 +173,7 @@ type Duty struct {
 // ScanPoint is how loud one frequency was how often.
 type ScanPoint struct {
 	Freq    float64     `json:"freq"` // MHz
+	At      float64     `json:"at"`   // unix seconds
 	Samples int         `json:"samples"`
 	Levels  []ScanLevel `json:"levels"` // from loud to quiet
 }

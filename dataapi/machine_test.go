@@ -57,7 +57,11 @@ func (m *fakeMachine) Scan(ctx context.Context, freq, _ radio.Hertz, samples int
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.scanned = append(m.scanned, freq)
-	return ScanPoint{Freq: freq.MHz(), Samples: samples, Levels: []ScanLevel{{-100, samples}}}, nil
+	return ScanPoint{Freq: freq.MHz(), At: 1.5, Samples: samples, Levels: []ScanLevel{{-100, samples}}}, nil
+}
+
+func (m *fakeMachine) Spectrum() []ScanPoint {
+	return []ScanPoint{{Freq: 868.1, At: 2.5, Samples: 7, Levels: []ScanLevel{{-90, 7}}}}
 }
 
 func (m *fakeMachine) SetTime(t time.Time) error { m.set = t; return m.setErr }
@@ -122,6 +126,15 @@ func TestTheRadioIsShown(t *testing.T) {
 	}
 	if status, _ := start(t, Config{}).rest("GET", root+"/radio", ""); status != http.StatusNotImplemented {
 		t.Errorf("without a machine: %d", status)
+	}
+}
+
+func TestTheSpectrumIsShown(t *testing.T) {
+	r := start(t, Config{Machine: &fakeMachine{}})
+	status, body := r.rest("GET", scanPath, "")
+	points, _ := body["points"].([]any)
+	if status != http.StatusOK || len(points) != 1 || points[0].(map[string]any)["freq"] != 868.1 || points[0].(map[string]any)["at"] != 2.5 {
+		t.Errorf("%d %v", status, body)
 	}
 }
 

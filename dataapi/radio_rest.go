@@ -27,7 +27,9 @@ func (s *Server) radioRoutes() []route {
 			return reply{http.StatusOK, map[string]Radio{"radio": m.Radio()}}, nil
 		})}},
 		{"/radio/frames", "radio", methods{http.MethodGet: s.watchFrames}},
-		{"/radio/scan", "radio", methods{http.MethodPost: s.machine(s.startScan)}},
+		{"/radio/scan", "radio", methods{http.MethodPost: s.machine(s.startScan), http.MethodGet: s.machine(func(_ *call, m Machine) (reply, error) {
+			return reply{http.StatusOK, map[string][]ScanPoint{"points": m.Spectrum()}}, nil
+		})}},
 		{"/jobs", "radio", methods{http.MethodGet: s.listJobs}},
 		{"/jobs/{id}", "radio", methods{http.MethodGet: s.getJob, http.MethodDelete: s.cancelJob}},
 	}

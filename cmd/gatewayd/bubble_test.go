@@ -18,6 +18,7 @@ import (
 	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/cmd/gatewayd/inproc"
 	"gatewayd/concentrator"
+	"gatewayd/concentrator/halconf"
 	"gatewayd/concentrator/sx1302sim"
 	"gatewayd/dataapi"
 	"gatewayd/dataapi/schema/schematest"
@@ -53,6 +54,7 @@ type setup struct {
 	log    *slog.Logger
 	sky    *sx1302sim.PPS // with a satellite receiver, whose pulses are as given
 	ppm    float64        // of the chip's crystal
+	conf   string         // a packet forwarder's configuration
 }
 
 // inBubble runs f in a world whose daemon is ready.
@@ -126,6 +128,11 @@ func newWorld(t *testing.T, s setup) *world {
 	w.parts = parts{
 		sky: w.parts.sky, hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: w.api,
 		dial: w.api.Dial, log: s.log,
+	}
+	if s.conf != "" {
+		conf, err := halconf.Parse([]byte(s.conf))
+		w.must(err)
+		w.parts.conf = &conf
 	}
 	return w
 }

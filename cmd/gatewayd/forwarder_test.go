@@ -3,10 +3,14 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"gatewayd/dataapi"
 )
 
 // forwarder is a small global_conf.json in the forwarder's own style.
@@ -57,6 +61,22 @@ func TestAForwardersConfigurationIsTakenAsItIs(t *testing.T) {
 			t.Errorf("the log lacks %q:\n%s", want, out)
 		}
 	}
+}
+
+func TestAForwardersSpectralScanRunsInTheBackground(t *testing.T) {
+	const scan = `"sx1261_conf": {"spi_path": "/dev/spidev0.1", "spectral_scan": {"enable": true, "freq_start": 867100000, "nb_chan": 2, "nb_scan": 100, "pace_s": 10}},`
+	inBubble(t, setup{conf: strings.Replace(forwarder, `"lorawan_public"`, scan+`"lorawan_public"`, 1)}, func(w *world) {
+		var found struct{ Points []dataapi.ScanPoint }
+		<-time.After(25 * time.Second) // virtual
+		if status := w.ask("GET", "/radio/scan", "", &found); status != http.StatusOK || len(found.Points) != 2 {
+			t.Fatalf("%d %+v", status, found)
+		}
+		for i, p := range found.Points {
+			if p.Freq != []float64{867.1, 867.3}[i] || p.Samples != 100 || p.At == 0 || len(p.Levels) != 33 {
+				t.Errorf("%+v", p)
+			}
+		}
+	})
 }
 
 func TestAWrongForwardersConfigurationIsAUsageError(t *testing.T) {

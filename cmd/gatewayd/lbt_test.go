@@ -46,3 +46,27 @@ func TestListenBeforeTalkFollowsRegionAndConfiguration(t *testing.T) {
 		}
 	}
 }
+
+// Without an SX1261 the spectrum can't be measured; all else works.
+func TestASurveyNeedsAnSX1261(t *testing.T) {
+	hw, _, err := board.Emulate(board.Emulation{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hw.Close()
+	reg, err := region.Lookup("EU868")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		hw     *board.Hardware
+		points int
+	}{{hw, 3}, {&board.Hardware{}, 0}} {
+		d := &daemon{region: reg, log: slog.New(slog.DiscardHandler)}
+		d.cfg.Concentrator.LBT, d.cfg.Concentrator.Driver = config.LBTAuto, config.DriverEmulated
+		rc := concentrator.Config{SX1261: concentrator.SX1261{Survey: concentrator.Survey{From: 867_100_000, Points: 3}}}
+		if err := d.listenBeforeTalk(&rc, x.hw); err != nil || rc.SX1261.Survey.Points != x.points || (rc.SX1261.Port != nil) != (x.points > 0) {
+			t.Errorf("%+v, %v", rc.SX1261, err)
+		}
+	}
+}

@@ -140,11 +140,24 @@ func (m *machine) Scan(ctx context.Context, freq, bandwidth radio.Hertz, samples
 	for tries := 0; errors.Is(err, concentrator.ErrScanAborted) && tries < 3 && ctx.Err() == nil; tries++ { // a transmission came first
 		h, err = m.conc.SpectralScan(ctx, concentrator.SpectrumRequest{Freq: freq, Bandwidth: bandwidth, Samples: samples})
 	}
-	p := dataapi.ScanPoint{Freq: freq.MHz(), Samples: h.Samples, Levels: []dataapi.ScanLevel{}}
+	return scanPoint(freq, h), err
+}
+
+// Spectrum implements dataapi.Machine.
+func (m *machine) Spectrum() []dataapi.ScanPoint {
+	points := []dataapi.ScanPoint{}
+	for _, h := range m.conc.Spectrum() {
+		points = append(points, scanPoint(h.Freq, h))
+	}
+	return points
+}
+
+func scanPoint(freq radio.Hertz, h concentrator.Histogram) dataapi.ScanPoint {
+	p := dataapi.ScanPoint{Freq: freq.MHz(), At: float64(h.Time.UnixMilli()) / 1000, Samples: h.Samples, Levels: []dataapi.ScanLevel{}}
 	for _, c := range h.Classes {
 		p.Levels = append(p.Levels, dataapi.ScanLevel{Level: float64(c.Level), Count: c.Count})
 	}
-	return p, err
+	return p
 }
 
 // Log implements dataapi.Machine.

@@ -52,16 +52,14 @@ func convert(r *reader) Conf {
 }
 
 // companion is the SX1261. The forwarder uses it only if one of its two jobs
-// is wanted; spectral scans in the background are not done here.
+// is wanted.
 func companion(r *reader, c *Conf) {
 	s := &c.Concentrator.SX1261
-	offset, scan := 0.0, false
+	offset := 0.0
 	get(r, "rssi_offset", &offset)
 	s.RSSIOffset = radio.DB(offset)
 	if o := r.object("spectral_scan"); o != nil {
-		if get(o, "enable", &scan); !scan {
-			o.ignore()
-		}
+		s.Survey = survey(o)
 	}
 	if o := r.object("lbt"); o != nil {
 		if get(o, "enable", &s.LBT.Enable); !s.LBT.Enable {
@@ -76,9 +74,29 @@ func companion(r *reader, c *Conf) {
 		}
 	}
 	path := ""
-	if get(r, "spi_path", &path); s.LBT.Enable || scan {
+	if get(r, "spi_path", &path); s.LBT.Enable || s.Survey.Points > 0 {
 		c.SX1261Port = path
 	}
+}
+
+// survey is the spectral scan that the forwarder does in the background.
+func survey(r *reader) concentrator.Survey {
+	enable, pace := false, 10
+	if get(r, "enable", &enable); !enable {
+		r.ignore()
+		return concentrator.Survey{}
+	}
+	s := concentrator.Survey{}
+	if !number(r, "freq_start", &s.From, 1, maxHertz) && r.keys["freq_start"] == nil {
+		r.fault("freq_start", "the first frequency in Hz")
+	}
+	if !number(r, "nb_chan", &s.Points, 1, 255) && r.keys["nb_chan"] == nil {
+		r.fault("nb_chan", "how many channels of 200 kHz, 1 to 255")
+	}
+	number(r, "nb_scan", &s.Samples, 1, 65_535)
+	number(r, "pace_s", &pace, 0, 1_000_000)
+	s.Every = time.Duration(max(pace, 1)) * time.Second // 0 means 1 there
+	return s
 }
 
 func lbtChannel(r *reader) concentrator.LBTChannel {

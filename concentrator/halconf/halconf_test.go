@@ -133,6 +133,13 @@ func TestListenBeforeTalk(t *testing.T) {
 	if c, err = Parse([]byte(strings.Replace(text, `"lbt": {"enable": true`, `"lbt": {"enable": false`, 1))); err != nil || c.SX1261Port != "" || c.Concentrator.SX1261.LBT.Channels != nil {
 		t.Errorf("%+v, %v", c, err)
 	}
+	c, err = Parse([]byte(strings.Replace(text, `{"enable": false, "freq_start"`, `{"enable": true, "nb_chan": 8, "nb_scan": 1000, "pace_s": 0, "freq_start"`, 1)))
+	if want := (concentrator.Survey{From: 922_000_000, Points: 8, Samples: 1000, Every: time.Second}); err != nil || c.Concentrator.SX1261.Survey != want {
+		t.Errorf("%+v, %v", c.Concentrator.SX1261.Survey, err)
+	}
+	if _, err = Parse([]byte(strings.Replace(text, `{"enable": false, "freq_start"`, `{"enable": true, "freq_start"`, 1))); err == nil || !strings.Contains(err.Error(), "spectral_scan.nb_chan is missing") {
+		t.Errorf("error %v", err)
+	}
 	if _, err = Parse([]byte(strings.Replace(text, `"scan_time_us": 128`, `"scan_time_us": 129`, 1))); err == nil || !strings.Contains(err.Error(), "SX130x_conf.sx1261_conf.lbt.channels[1].scan_time_us: 129 is not allowed: 128 or 5000") {
 		t.Errorf("error %v", err)
 	}
