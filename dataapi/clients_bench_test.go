@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ type load struct {
 	token   string
 	dialer  websocket.Dialer
 
+	count     int            // of the published
 	published []atomic.Int64 // when, by counter modulo their number; ns
 	pending   atomic.Int64
 	clients   []*arrivals
@@ -56,9 +58,7 @@ func newLoad(b *testing.B) *load {
 	}
 	l := &load{B: b, server: s, address: listener.Addr().String(), published: make([]atomic.Int64, 1<<16),
 		dialer: websocket.Dialer{ReadBufferSize: 1024, WriteBufferSize: 1024, WriteBufferPool: &sync.Pool{}}}
-	if _, l.token, err = s.Keys().Create(Key{Rights: []Right{RightData}}); err != nil {
-		b.Fatal(err)
-	}
+	l.token = l.key()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.Run(ctx) })
@@ -67,8 +67,18 @@ func newLoad(b *testing.B) *load {
 	return l
 }
 
-func (l *load) dial(query string) *websocket.Conn {
-	c, resp, err := l.dialer.Dial("ws://"+l.address+"/api/v1.0/data?access_token="+l.token+"&"+query, nil)
+func (l *load) key() (token string) {
+	_, token, err := l.server.Keys().Create(Key{Rights: []Right{RightData}})
+	if err != nil {
+		l.Fatal(err)
+	}
+	return token
+}
+
+func (l *load) dial(query string) *websocket.Conn { return l.dialWith(&l.dialer, query) }
+
+func (l *load) dialWith(dialer *websocket.Dialer, query string) *websocket.Conn {
+	c, resp, err := dialer.Dial("ws://"+l.address+"/api/v1.0/data?access_token="+l.token+"&"+query, nil)
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -115,35 +125,44 @@ func readInto(buffer []byte, c *websocket.Conn) ([]byte, error) {
 	return buffer[:n], err
 }
 
-// run publishes the events in turn, and waits until all that match arrived.
+// run publishes the events in turn as long as the benchmark lasts, and reports
+// how long they took to arrive.
 func (l *load) run(events []*nsedge.UplinkEvent, matching func(*nsedge.UplinkEvent) int) {
 	tick := time.NewTicker(time.Second / perSecond)
 	defer tick.Stop()
-	n := 0
 	for l.Loop() {
 		<-tick.C
-		ev := *events[n%len(events)]
-		ev.Counter = uint32(n)
-		l.pending.Add(int64(matching(&ev)))
-		l.published[n%len(l.published)].Store(time.Now().UnixNano())
-		l.server.Publish(&ev)
-		n++
+		l.publish(events, matching)
 	}
+	report(l.B, l.waits())
+}
+
+// publish makes the next event. Matching is how many clients want it.
+func (l *load) publish(events []*nsedge.UplinkEvent, matching func(*nsedge.UplinkEvent) int) {
+	ev := *events[l.count%len(events)]
+	ev.Counter = uint32(l.count)
+	l.pending.Add(int64(matching(&ev)))
+	l.published[l.count%len(l.published)].Store(time.Now().UnixNano())
+	l.server.Publish(&ev)
+	l.count++
+}
+
+// waits are those of all clients since the last call, when all have arrived.
+func (l *load) waits() (all []time.Duration) {
 	for deadline := time.Now().Add(time.Minute); l.pending.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			l.Fatalf("%d messages did not arrive", l.pending.Load())
 		}
 	}
-	var all []time.Duration
 	for _, a := range l.clients {
 		all = append(all, a.waits...)
+		a.waits = a.waits[:0]
 	}
-	report(l.B, all)
+	return all
 }
 
 func report(b *testing.B, waits []time.Duration) {
-	slices.Sort(waits)
-	b.ReportMetric(float64(waits[len(waits)/2].Microseconds()), "µs-median")
+	b.ReportMetric(float64(median(waits).Microseconds()), "µs-median") // sorts
 	b.ReportMetric(float64(waits[len(waits)*99/100].Microseconds()), "µs-p99")
 }
 
@@ -162,20 +181,11 @@ func BenchmarkPublishToClients(b *testing.B) {
 
 // BenchmarkFilters: 1000 clients with different filters. A quarter wants one of
 // 100 devices each, a quarter one of ten tags, a quarter one of five
-// applications, a quarter everything.
+// applications, a quarter everything. Rounds of a second with nobody else, with
+// ten readers that stall and with a flood take turns, so that what else the
+// machine does is in all of them: 21 rounds, whatever b.N.
 func BenchmarkFilters(b *testing.B) {
-	b.Run("alone", func(b *testing.B) { filters(b, func(*load) {}) })
-	b.Run("stalled10", func(b *testing.B) {
-		filters(b, func(l *load) {
-			for range 10 {
-				l.dial("types=uplink&radio=1&lora=1") // and reads nothing
-			}
-		})
-	})
-	b.Run("flood", func(b *testing.B) { filters(b, flood) })
-}
-
-func filters(b *testing.B, beside func(*load)) {
+	const rounds = 7
 	l := newLoad(b)
 	var events []*nsedge.UplinkEvent
 	for i := range 100 {
@@ -183,28 +193,70 @@ func filters(b *testing.B, beside func(*load)) {
 		ev.Device[7], ev.Application[7], ev.Tags = byte(i), byte(i%5), []string{fmt.Sprint("t", i%10)}
 		events = append(events, ev)
 	}
+	requests := map[string]int{}
 	before := memoryInUse()
 	for i := range 1000 {
 		ev := events[i/4%100]
 		l.client("types=uplink&" + []string{"devices=" + ev.Device.String(), "tags=" + ev.Tags[0] + "&radio=1", "applications=" + ev.Application.String() + "&lora=1", "radio=1&lora=1"}[i%4])
-	}
-	perConnection := float64(memoryInUse()-before) / 1000 / 1024
-	beside(l)
-	requests := map[string]int{}
-	for i := range 1000 {
-		ev := events[i/4%100]
 		requests[[]string{ev.Device.String(), ev.Tags[0], ev.Application.String(), "all"}[i%4]]++
 	}
-	l.run(events, func(ev *nsedge.UplinkEvent) int {
-		return requests[ev.Device.String()] + requests[ev.Tags[0]] + requests[ev.Application.String()] + requests["all"]
-	})
+	perConnection := float64(memoryInUse()-before) / 1000 / 1024
+	round := func() []time.Duration {
+		tick := time.NewTicker(time.Second / perSecond)
+		defer tick.Stop()
+		for range perSecond {
+			<-tick.C
+			l.publish(events, func(ev *nsedge.UplinkEvent) int {
+				return requests[ev.Device.String()] + requests[ev.Tags[0]] + requests[ev.Application.String()] + requests["all"]
+			})
+		}
+		return l.waits()
+	}
+	round() // connections and buffers are warm
+	var alone, stalled, flooded []time.Duration
+	for range rounds {
+		alone = append(alone, round()...)
+		end := l.stall(10)
+		round() // until they stall
+		stalled = append(stalled, round()...)
+		end()
+		end = l.flood()
+		flooded = append(flooded, round()...)
+		end()
+	}
+	report(b, alone)
+	b.ReportMetric(float64(median(stalled))/float64(median(alone)), "times-stalled")
+	b.ReportMetric(float64(median(flooded))/float64(median(alone)), "times-flooded")
 	b.ReportMetric(perConnection, "KiB/connection")
 }
 
+func median(waits []time.Duration) time.Duration {
+	slices.Sort(waits)
+	return waits[len(waits)/2]
+}
+
+// stall connects n readers that read nothing. Their buffers are as small as the
+// system makes them: after a second of traffic the server waits for them.
+func (l *load) stall(n int) (end func()) {
+	dialer := l.dialer
+	dialer.NetDialContext = (&net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		return errors.Join(c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 1) }), err)
+	}}).DialContext
+	var all []*websocket.Conn
+	for range n {
+		all = append(all, l.dialWith(&dialer, "types=uplink&radio=1&lora=1"))
+	}
+	return func() {
+		for _, c := range all {
+			c.Close()
+		}
+	}
+}
+
 // flood sends 10 000 malformed messages a second; whenever it is cut off, it
-// comes again.
-func flood(l *load) {
-	junk := bytes.Repeat([]byte("{"), 200)
+// comes again. Its key is a new one: floods count by key.
+func (l *load) flood() (end func()) {
+	junk, token := bytes.Repeat([]byte("{"), 200), l.key()
 	ctx, cancel := context.WithCancel(l.Context())
 	var cuts atomic.Int64
 	var done sync.WaitGroup
@@ -217,7 +269,7 @@ func flood(l *load) {
 			if c == nil {
 				var resp *http.Response
 				var err error
-				if c, resp, err = l.dialer.DialContext(ctx, "ws://"+l.address+"/api/v1.0/data?types=error&devices="+euiText+"&access_token="+l.token, nil); err != nil {
+				if c, resp, err = l.dialer.DialContext(ctx, "ws://"+l.address+"/api/v1.0/data?types=error&devices="+euiText+"&access_token="+token, nil); err != nil {
 					c = nil
 					continue
 				}
@@ -232,14 +284,17 @@ func flood(l *load) {
 				}
 			}
 		}
+		if c != nil {
+			c.Close()
+		}
 	})
-	l.Cleanup(func() {
+	return func() {
 		cancel()
 		done.Wait()
 		if cuts.Load() == 0 {
 			l.Error("the flood was not cut off")
 		}
-	})
+	}
 }
 
 // BenchmarkEchoServer is the floor: a plain gorilla server that sends back
