@@ -1,15 +1,11 @@
 package dataapi
 
 import (
-	"bytes"
-	"crypto/subtle"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -45,20 +41,31 @@ type connectionView struct {
 	Status adapter.Status `json:"status"`
 }
 
-const hidden = "(secret)"
+// How secrets are shown.
+const (
+	hidden   = "(secret)"
+	redacted = "xxxxx" // a password in a URL: see [url.URL.Redacted]
+)
 
 func (s *Server) viewConnection(c connection) connectionView {
+	return connectionView{c.shown(), s.links.status(c.ID)}
+}
+
+// shown is the connection without its secrets.
+func (c connection) shown() connection {
 	if c.Authorization != "" {
 		c.Authorization = hidden
 	}
 	if u, err := url.Parse(c.URI); err == nil && u.User != nil {
 		c.URI = u.Redacted()
 	}
-	return connectionView{c, s.links.status(c.ID)}
+	return c
 }
 
-// parse sets what the client gave and says what is wrong with it.
+// parse sets what the client gave and says what is wrong with it. A secret
+// that comes back as it was shown stays.
 func (c *connection) parse(body fields) error {
+	before := *c
 	for name, into := range map[string]*string{
 		"type": &c.Type, "description": &c.Description, "filter": &c.Filter, "url": &c.URL, "uri": &c.URI,
 		"authorization": &c.Authorization, "topic_up": &c.TopicUp, "topic_down": &c.TopicDown, "tls_ca": &c.TLSCA,
@@ -81,7 +88,43 @@ func (c *connection) parse(body fields) error {
 		}
 	}
 	c.Type, c.Filter = strings.ToLower(c.Type), strings.ToLower(c.Filter)
-	return c.check()
+	if before.Type != "" && c.Type != before.Type {
+		return badField("type", "%s; it is %s and can't change: make another connection", shown(c.Type), before.Type)
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	return c.keepSecrets(before, body)
+}
+
+// keepSecrets puts back what was hidden, but for the server that it was meant
+// for only: who may change connections must not get secrets sent elsewhere.
+func (c *connection) keepSecrets(before connection, body fields) error {
+	if before.Authorization != "" && c.Authorization == hidden {
+		c.Authorization = before.Authorization
+	}
+	if c.URI == before.shown().URI {
+		c.URI = before.URI
+	}
+	if u, err := url.Parse(c.URI); err == nil && c.URI != before.URI {
+		if password, _ := u.User.Password(); password == redacted {
+			return badField("uri", "the password in it is hidden; give it again for another broker")
+		}
+	}
+	given, _ := body.text("authorization") // parse has judged it
+	if c.Authorization == before.Authorization && given != c.Authorization && serverOf(c.URL) != serverOf(before.URL) {
+		return badField("authorization", "give it again: url names another server")
+	}
+	return nil
+}
+
+// serverOf is the part of a URL that says who gets the secrets.
+func serverOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return text
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 func (c *connection) check() error {
@@ -150,127 +193,6 @@ func (s *Server) storedConnections() (all []connection, err error) {
 	return all, err
 }
 
-func (s *Server) connectionList() methods {
-	return methods{
-		http.MethodGet: func(c *call) (reply, error) {
-			pg, err := parsePage(c.query)
-			if err != nil {
-				return reply{}, err
-			}
-			stored, err := s.storedConnections()
-			if err != nil {
-				return reply{}, err
-			}
-			views := []connectionView{}
-			for _, one := range stored {
-				if c.key.May("connections", read, one.ID) {
-					views = append(views, s.viewConnection(one))
-				}
-			}
-			return listReply("connections", cut(pg, views), len(views), pg), nil
-		},
-		http.MethodPost: s.createConnection,
-	}
-}
-
-func (s *Server) createConnection(c *call) (reply, error) {
-	body, err := c.body("connection")
-	if err != nil {
-		return reply{}, err
-	}
-	one := connection{ID: randomHex(16)} // hard to guess: it stands in the callback's path
-	if err := one.parse(body); err != nil {
-		return reply{}, err
-	}
-	req, err := s.connectionRequest(one)
-	if err != nil {
-		return reply{}, err
-	}
-	stored, err := s.storedConnections()
-	if err != nil {
-		return reply{}, err
-	}
-	if len(stored) >= mostConnections {
-		return reply{}, &problem{http.StatusForbidden, codeTooMany, "", fmt.Sprintf("there are %d connections already, which is all that are allowed; delete one", mostConnections)}
-	}
-	text, err := json.Marshal(one)
-	if err != nil {
-		return reply{}, err
-	}
-	if err := s.cfg.Documents.Put(connectionsBucket, []byte(one.ID), text); err != nil {
-		return reply{}, err
-	}
-	s.startLink(one, req)
-	return reply{http.StatusCreated, map[string]connectionView{"connection": s.viewConnection(one)}}, nil
-}
-
-func (s *Server) connectionOne() methods {
-	find := func(c *call) (one connection, err error) {
-		id := strings.ToLower(c.PathValue("id"))
-		text, err := s.cfg.Documents.Get(connectionsBucket, []byte(id))
-		if err != nil {
-			return one, err
-		}
-		if text == nil {
-			return one, notFound("Connection not found")
-		}
-		return one, json.Unmarshal(text, &one)
-	}
-	return methods{
-		http.MethodGet: func(c *call) (reply, error) {
-			one, err := find(c)
-			return reply{http.StatusOK, map[string]connectionView{"connection": s.viewConnection(one)}}, err
-		},
-		http.MethodDelete: func(c *call) (reply, error) {
-			one, err := find(c)
-			if err != nil {
-				return reply{}, err
-			}
-			if err := s.cfg.Documents.Delete(connectionsBucket, []byte(one.ID)); err != nil {
-				return reply{}, err
-			}
-			s.links.stop(one.ID)
-			return reply{status: http.StatusNoContent}, nil
-		},
-	}
-}
-
-// callback takes messages that an application posts, outside the Management
-// API: it is authorised by the connection's own Authorization.
-func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
-	if err := s.takeCallback(w, r); err != nil {
-		p := problemOf(err)
-		s.audit(r, "", p)
-		refuse(w, p)
-		return
-	}
-	w.WriteHeader(http.StatusAccepted)
-}
-
-func (s *Server) takeCallback(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return &problem{http.StatusMethodNotAllowed, codeMethod, "", r.Method + " is not served here; POST a message"}
-	}
-	l := s.links.get(strings.ToLower(r.PathValue("id")))
-	if l == nil || l.of.Type != "http" {
-		return notFound("there is no such http connection")
-	}
-	if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(l.of.Authorization)) != 1 {
-		return &problem{http.StatusUnauthorized, codeUnknownToken, "Authorization", "Authorization: it is not the one that the connection was made with"}
-	}
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxMessage)))
-	if err != nil {
-		return &problem{http.StatusRequestEntityTooLarge, codeTooLarge, "", fmt.Sprintf("a message has at most %d bytes", s.cfg.MaxMessage)}
-	}
-	var any map[string]json.RawMessage
-	if err := json.Unmarshal(text, &any); err != nil {
-		return &problem{http.StatusBadRequest, codeBadJSON, "", "the body is not a JSON object: " + reason(err)}
-	}
-	l.receive(r.Context(), bytes.TrimSpace(text))
-	return nil
-}
-
 // startLinks brings the stored connections to life.
 func (s *Server) startLinks() {
 	stored, err := s.storedConnections()
@@ -289,6 +211,8 @@ func (s *Server) startLinks() {
 
 // restartLinks takes a changed filter into the connections that use it.
 func (s *Server) restartLinks(filterID string) {
+	s.links.changing.Lock()
+	defer s.links.changing.Unlock()
 	stored, err := s.storedConnections()
 	if err != nil {
 		s.log.Error("read the connections", slog.Any("error", err))

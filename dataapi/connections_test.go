@@ -258,6 +258,68 @@ func TestConnectionsResource(t *testing.T) {
 	})
 }
 
+func TestAConnectionIsChangedWithoutSayingItsSecretsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := startHook(t)
+		d := &memory{}
+		r := start(t, Config{Dial: h.dialer(), Documents: d})
+		id := r.connection(`{"type":"http","url":"http://as/old/{type}","authorization":"secret one"}`)
+		path := connectionsPath + "/" + id
+		_, shown := r.rest("GET", path, "")
+		c := shown["connection"].(map[string]any)
+		c["url"], c["radio"], c["description"] = "http://as/new/{type}", true, nil
+		whole, err := json.Marshal(shown)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, body := r.rest("PATCH", path, string(whole))
+		if c, _ = body["connection"].(map[string]any); status != http.StatusOK || len(body) != 1 || c["radio"] != true || c["authorization"] != hidden {
+			t.Errorf("%d %v", status, body)
+		}
+		if kept, err := r.storedConnections(); err != nil || len(kept) != 1 || kept[0].Authorization != "secret one" || !kept[0].Radio {
+			t.Errorf("%+v, %v", kept, err)
+		}
+		synctest.Wait()
+		r.Publish(uplinkNumber(1))
+		time.Sleep(time.Second) // virtual
+		if posts, paths := h.got(); len(posts) != 1 || paths[0] != "/new/uplink" || posts[0].Params["radio"] == nil {
+			t.Errorf("%v %v", paths, posts)
+		}
+		for _, bad := range []struct{ text, field string }{
+			{`{"type":"mqtt"}`, "type"}, {`{"url":"ftp://as/"}`, "url"}, {`{"filter":"nosuch"}`, "filter"}, {`{"lora":"maybe"}`, "lora"},
+			{`{"url":"http://elsewhere/"}`, "authorization"}, {`{"url":"https://as/","authorization":"(secret)"}`, "authorization"},
+		} {
+			if status, body = r.rest("PATCH", path, bad.text); status != http.StatusBadRequest || body["field"] != bad.field {
+				t.Errorf("%s: %d %v", bad.text, status, body)
+			}
+		}
+		for _, good := range []string{`{"url":"http://elsewhere/","authorization":"secret one"}`, `{"url":"http://as/","authorization":""}`} {
+			if status, body = r.rest("PATCH", path, good); status != http.StatusOK {
+				t.Errorf("%s: %d %v", good, status, body)
+			}
+		}
+		if status, _ = r.rest("PATCH", connectionsPath+"/00", `{}`); status != http.StatusNotFound {
+			t.Errorf("%d", status)
+		}
+	})
+}
+
+func TestTheHiddenPasswordOfABrokerStaysForThatBroker(t *testing.T) {
+	old := connection{Type: "mqtt", URI: "mqtt://user:" + "hunter2" + "@broker", TopicUp: "up"}
+	for uri, want := range map[string]string{
+		"mqtt://user:xxxxx@broker":    old.URI,
+		"mqtt://user:xxxxx@elsewhere": "",
+		"mqtt://user:other@elsewhere": "mqtt://user:other@elsewhere",
+		"mqtt://elsewhere":            "mqtt://elsewhere",
+	} {
+		c := old
+		err := c.parse(fields{m: map[string]json.RawMessage{"uri": json.RawMessage(`"` + uri + `"`)}})
+		if (err == nil) != (want != "") || err == nil && c.URI != want {
+			t.Errorf("%s: %s, %v", uri, c.URI, err)
+		}
+	}
+}
+
 func TestSecretsOfABrokerAreNotShown(t *testing.T) {
 	s, err := New(Config{})
 	if err != nil {

@@ -3,6 +3,7 @@ package dataapi
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -225,8 +226,11 @@ func decodeBase64(s string) ([]byte, error) {
 	return base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
 }
 
-// reason shortens an error of encoding/json.
+// reason says what encoding/json found in place of an object.
 func reason(err error) string {
+	if other, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return "it is of the type " + other.Value
+	}
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
 

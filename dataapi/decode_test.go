@@ -76,7 +76,7 @@ func TestMalformedMessagesSayWhichFieldAndWhatIsAllowed(t *testing.T) {
 	for _, c := range []struct{ text, code, field, says string }{
 		{``, codeBadJSON, "", "not a JSON object"},
 		{`null`, codeMissingField, "type", "downlink_response"},
-		{`"x"`, codeBadJSON, "", "not a JSON object"},
+		{`"x"`, codeBadJSON, "", "not a JSON object: it is of the type string; a message is"},
 		{`{"type":"status"} {}`, codeBadJSON, "", "not a JSON object"},
 		{`{}`, codeMissingField, "type", "downlink_response"},
 		{`{"type":7}`, codeBadField, "type", "7"},

@@ -113,6 +113,7 @@ func (s *Server) createDevice(c *call) (reply, error) {
 		return reply{}, err
 	}
 	chooseActivation(&d)
+	dropHalfSession(&d)
 	if !c.key.covers(&d) {
 		return reply{}, errOutOfScope
 	}
@@ -139,6 +140,14 @@ func chooseActivation(d *nsedge.Device) {
 	d.Activation = nsedge.OTAA
 	if d.NwkSKey != nil && d.AppKey == nil {
 		d.Activation = nsedge.ABP
+	}
+}
+
+// dropHalfSession: existing clients send session keys or an address beside an
+// app_key, which are a session only together. The device's join makes one.
+func dropHalfSession(d *nsedge.Device) {
+	if d.Activation == nsedge.OTAA && d.AppKey != nil && (d.DevAddr == nil || d.NwkSKey == nil) {
+		d.DevAddr, d.NwkSKey, d.AppSKey, d.SNwkSIntKey, d.NwkSEncKey = nil, nil, nil, nil, nil
 	}
 }
 

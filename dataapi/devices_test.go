@@ -237,6 +237,22 @@ func TestAnABPDeviceNeedsNoActivation(t *testing.T) {
 	})
 }
 
+// Section 8 of the contract: session keys beside an app_key are taken.
+func TestHalfASessionBesideAnAppKeyIsLeftOut(t *testing.T) {
+	for name, fields := range map[string]string{
+		"keys without an address": `"nwkskey":"000102030405060708090a0b0c0d0e0f","appskey":"000102030405060708090a0b0c0d0e0f","dev_addr":""`,
+		"an address without keys": `"dev_addr":"01020304","nwkskey":null`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, Config{})
+			status, body := r.rest("POST", devicesPath, `{"dev_eui":"0102030405060708","activation":"OTAA","app_key":"000102030405060708090a0b0c0d0e0f",`+fields+`}`)
+			if d := deviceOf(t, body); status != http.StatusCreated || d["dev_addr"] != nil || r.edge.devices[mustEUI("0102030405060708")].NwkSKey != nil {
+				t.Errorf("%s: %d %v", name, status, d)
+			}
+		})
+	}
+}
+
 func FuzzDevicePatch(f *testing.F) {
 	f.Add(`{"dev_eui":"0102030405060708","adr":{"datarate":"3"},"tags":["a"],"geolocation":{"lat":1}}`)
 	f.Add(`{"adr_ack":{"limit_exp":"3"},"rejoin":{"time_n":4},"snwksintkey":"000102030405060708090a0b0c0d0e0f","nwksenckey":"000102030405060708090a0b0c0d0e0f","counter_down_app":3,"lorawan_version":"1.1"}`)

@@ -84,9 +84,7 @@ func (s *Server) tell(ev nsedge.Event) {
 func (s *Server) deliver(ev nsedge.Event) {
 	k := kindOf(ev)
 	id := newPacketID()
-	if asked, ok := ev.(*nsedge.DownlinkRequest); ok {
-		s.leads.ask(asked)
-	}
+	s.requests.note(ev)
 	var texts [shapes][]byte
 	text := func(shape shape) []byte {
 		if texts[shape] == nil {
@@ -101,9 +99,6 @@ func (s *Server) deliver(ev nsedge.Event) {
 	for c := range s.subscribers {
 		if !c.filter.match(k, ev) {
 			continue
-		}
-		if c.filter.within != nil {
-			c.asked.note(ev.About().PacketHash)
 		}
 		shape := c.shape.of(k)
 		if frames[shape] == nil {

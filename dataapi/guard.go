@@ -16,7 +16,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if ok, wait := s.requests.allow("address " + addressOf(r)); !ok {
+		if ok, wait := s.pace.allow("address " + addressOf(r)); !ok {
 			p := tooMany(wait, "requests from this address")
 			s.audit(r, "", p)
 			refuse(w, p)
@@ -67,7 +67,7 @@ func (s *Server) paceKey(cred credentials) error {
 	if cred.local {
 		return nil
 	}
-	if ok, wait := s.requests.allow("key " + cred.key.ID); !ok {
+	if ok, wait := s.pace.allow("key " + cred.key.ID); !ok {
 		return tooMany(wait.Round(time.Second), "requests with this key")
 	}
 	return nil

@@ -18,24 +18,16 @@ import (
 type leads struct {
 	histogram *prometheus.HistogramVec
 
+	requests *requests
+
 	mu     sync.Mutex
-	asked  map[nsedge.PacketHash]awaited
-	order  []nsedge.PacketHash // of asked, oldest first
 	byAS   map[string]*lead
 	byUnit map[radio.EUI64]*lead // by device
 }
 
-// awaited is a downlink_request that was told.
-type awaited struct {
-	device   radio.EUI64
-	deadline time.Time
-}
-
-// Bounds of what leads remember.
+// Bounds of what leads remember and measure.
 const (
-	mostAwaited = 4096
 	mostLeads   = 4096
-	awaitedFor  = time.Minute // after the deadline
 	longestLead = time.Minute // a claim may be answered for ten: no matter of speed
 )
 
@@ -52,26 +44,8 @@ type lead struct {
 	histogram        []uint64 // by [leadBuckets], and one for what is more
 }
 
-func newLeads(h *prometheus.HistogramVec) *leads {
-	return &leads{histogram: h, asked: map[nsedge.PacketHash]awaited{}, byAS: map[string]*lead{}, byUnit: map[radio.EUI64]*lead{}}
-}
-
-// ask notes a request.
-func (l *leads) ask(ev *nsedge.DownlinkRequest) {
-	now := time.Now()
-	if ev.Deadline.IsZero() || ev.Deadline.Sub(now) > longestLead {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for len(l.order) > 0 && (len(l.order) >= mostAwaited || now.Sub(l.asked[l.order[0]].deadline) > awaitedFor) {
-		delete(l.asked, l.order[0])
-		l.order = l.order[1:]
-	}
-	if _, again := l.asked[ev.PacketHash]; !again {
-		l.order = append(l.order, ev.PacketHash)
-	}
-	l.asked[ev.PacketHash] = awaited{ev.Device, ev.Deadline}
+func newLeads(h *prometheus.HistogramVec, r *requests) *leads {
+	return &leads{histogram: h, requests: r, byAS: map[string]*lead{}, byUnit: map[radio.EUI64]*lead{}}
 }
 
 // answered notes an answer that has just come.
@@ -81,31 +55,16 @@ func (l *leads) answered(as string, a nsedge.Answer) {
 		return
 	}
 	now := time.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	to, ok := l.find(&response)
-	if !ok {
+	to, ok := l.requests.find(response.PacketHash, response.Device)
+	if !ok || to.deadline.IsZero() || to.deadline.Sub(to.at) > longestLead {
 		return
 	}
 	early := to.deadline.Sub(now)
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.histogram.WithLabelValues(as).Observe(early.Seconds())
 	leadOf(l.byAS, as).add(early)
-	leadOf(l.byUnit, to.device).add(early)
-}
-
-// find returns what a response answers: one without a hash, the last request
-// of its device.
-func (l *leads) find(a *nsedge.DownlinkResponse) (awaited, bool) {
-	if a.PacketHash != (nsedge.PacketHash{}) {
-		to, ok := l.asked[a.PacketHash]
-		return to, ok
-	}
-	for _, hash := range slices.Backward(l.order) {
-		if to := l.asked[hash]; to.device == a.Device {
-			return to, true
-		}
-	}
-	return awaited{}, false
+	leadOf(l.byUnit, to.event.About().Device).add(early)
 }
 
 // leadOf finds or makes an entry; where there is no room, any other one goes.

@@ -74,18 +74,18 @@ func TestHowEarlyApplicationsAnswer(t *testing.T) {
 func TestLeadsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Config{})
-		for i := range mostAwaited + 100 {
+		for i := range mostRequests + 100 {
 			m := nsedge.Meta{PacketHash: nsedge.PacketHash{byte(i), byte(i >> 8), 1}}
 			m.Device[0], m.Device[1] = byte(i), byte(i>>8)
-			r.leads.ask(&nsedge.DownlinkRequest{Meta: m, Deadline: time.Now().Add(time.Second)})
+			r.requests.note(&nsedge.DownlinkRequest{Meta: m, Deadline: time.Now().Add(time.Second)})
 			r.leads.answered(fmt.Sprint(i), nsedge.DownlinkResponse{PacketHash: m.PacketHash})
 		}
-		if a, as, units := len(r.leads.asked), len(r.leads.byAS), len(r.leads.byUnit); a != mostAwaited || as != mostLeads || units != mostLeads {
+		if a, as, units := len(r.requests.byHash), len(r.leads.byAS), len(r.leads.byUnit); a != mostRequests || as != mostLeads || units != mostLeads {
 			t.Errorf("%d requests, %d applications, %d devices", a, as, units)
 		}
-		time.Sleep(awaitedFor + 2*time.Second)
-		r.leads.ask(&nsedge.DownlinkRequest{Deadline: time.Now().Add(time.Second)})
-		if n := len(r.leads.asked); n != 1 || len(r.leads.order) != 1 {
+		time.Sleep(requestsFor + 2*time.Second)
+		r.requests.note(&nsedge.DownlinkRequest{Deadline: time.Now().Add(time.Second)})
+		if n := len(r.requests.byHash); n != 1 || len(r.requests.order) != 1 {
 			t.Errorf("%d requests after a minute", n)
 		}
 	})

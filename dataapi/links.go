@@ -39,6 +39,8 @@ type link struct {
 
 // links is the set of them.
 type links struct {
+	changing sync.Mutex // held while a stored connection and its link change
+
 	mu   sync.RWMutex
 	ctx  context.Context // nil while the server doesn't run
 	byID map[string]*link

@@ -3,7 +3,6 @@ package dataapi
 import (
 	"errors"
 	"net/http"
-	"sync"
 
 	"gatewayd/nsedge"
 	"gatewayd/radio"
@@ -47,40 +46,6 @@ func (k *Key) covers(d *nsedge.Device) bool {
 
 var errOutOfScope = &problem{http.StatusForbidden, codeForbidden, "access_token", "access_token: this key is confined to other devices; see its scope"}
 
-// asked remembers the requests that a confined connection was sent, so that it
-// can answer those and no others. It forgets the oldest.
-type asked struct {
-	mu     sync.Mutex
-	hashes map[nsedge.PacketHash]bool
-	order  []nsedge.PacketHash
-}
-
-// mostAsked is how many requests a confined connection can have open.
-const mostAsked = 4096
-
-func (a *asked) note(h nsedge.PacketHash) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.hashes[h] {
-		return
-	}
-	if a.hashes == nil {
-		a.hashes = map[nsedge.PacketHash]bool{}
-	}
-	if len(a.order) == mostAsked {
-		delete(a.hashes, a.order[0])
-		a.order = a.order[1:]
-	}
-	a.hashes[h] = true
-	a.order = append(a.order, h)
-}
-
-func (a *asked) has(h nsedge.PacketHash) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.hashes[h]
-}
-
 // mayAnswer is nil if a message from the application is about something that
 // its connection may hear of.
 func (c *subscriber) mayAnswer(m message) error {
@@ -103,7 +68,7 @@ func (c *subscriber) mayAnswer(m message) error {
 		return &problem{http.StatusForbidden, codeForbidden, "type", "type: this key is confined to other messages than " + m.kind + "; see its scope"}
 	}
 	if hash != (nsedge.PacketHash{}) {
-		if c.asked.has(hash) {
+		if to, ok := c.server.requests.find(hash, device); ok && scope.match(kindOf(to.event), to.event) {
 			return nil
 		}
 		return errOutOfScope

@@ -128,6 +128,26 @@ func (r *rig) confinedREST(mine, other radio.EUI64) {
 	}
 }
 
+// A request is the key's, not the connection's: one that writes may be another
+// than the one that reads.
+func TestAConfinedKeyAnswersOnAnyOfItsConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, mine, other := scopeRig(t, `{"rights":["data"],"scope":{"devices":"0102030405060701"}}`)
+		r.say(mine, 1)
+		r.say(other, 2)
+		synctest.Wait()
+		c := r.connect("types=error")
+		r.send(c, `{"type":"downlink_response","meta":{"packet_hash":"`+hex32(1).String()+`"},"params":{"payload":""}}`)
+		r.send(c, `{"type":"downlink_response","meta":{"packet_hash":"`+hex32(2).String()+`"},"params":{"payload":""}}`)
+		if e := r.next(c); e.Params["code"] != codeForbidden || e.Meta["packet_hash"] != hex32(2).String() {
+			t.Errorf("%v", e)
+		}
+		if n := len(r.edge.taken()); n != 1 {
+			t.Errorf("%d answers taken", n)
+		}
+	})
+}
+
 // Section of the contract's keys: a join server may see only joins.
 func TestAJoinServersKeySeesOnlyJoins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

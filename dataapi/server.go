@@ -154,7 +154,7 @@ type Server struct {
 	sessions  *sessions
 	byAddress *limits // sign-ins
 	byAccount *limits
-	requests  *limits       // of all kinds
+	pace      *limits       // requests of all kinds
 	floods    *limits       // cut off, by key and address
 	auditPace *rate.Limiter // lines of the log about refusals
 	trail     auditTrail
@@ -166,6 +166,7 @@ type Server struct {
 	batches   batches
 	links     links
 	metrics   *metrics
+	requests  requests
 	leads     *leads
 	locator   locator
 	handler   http.Handler
@@ -210,7 +211,7 @@ func New(cfg Config) (*Server, error) {
 		byAddress:   newLimits(addressPerMinute/60.0, triesPerAddress),
 		byAccount:   newLimits(accountsPerMinute/60.0, triesPerAccount),
 		floods:      newLimits(1/floodPause.Seconds(), floodsAtOnce),
-		requests:    newLimits(float64(cfg.MaxRequests), 4*cfg.MaxRequests),
+		pace:        newLimits(float64(cfg.MaxRequests), 4*cfg.MaxRequests),
 		auditPace:   limiter(20),
 		locator:     locator{position: cfg.Position},
 		history:     newHistory(cfg.HistoryBytes),
@@ -229,7 +230,7 @@ func New(cfg Config) (*Server, error) {
 	s.life, s.kill = context.WithCancel(context.Background())
 	keys.changed, sessions.ended = s.dropKey, s.dropKey
 	s.metrics = newMetrics(s)
-	s.leads = newLeads(s.metrics.leads)
+	s.leads = newLeads(s.metrics.leads, &s.requests)
 	s.handler = s.routes()
 	if cfg.Edge != nil {
 		s.SetEdge(cfg.Edge)

@@ -39,8 +39,7 @@ type subscriber struct {
 	filter filter
 	shape  shape
 	opened time.Time
-	since  uint64 // number of the last event before it was registered
-	asked  asked
+	since  uint64  // number of the last event before it was registered
 	replay *replay // the writer's; nil where nothing is left to replay
 
 	queue   chan *frame

@@ -206,6 +206,7 @@ func (s *Server) importChange(c *call, f fields) (ch nsedge.Change, err error) {
 		}
 		if !registered {
 			chooseActivation(d)
+			dropHalfSession(d)
 		}
 		if !key.covers(d) {
 			return errOutOfScope

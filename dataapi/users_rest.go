@@ -3,6 +3,7 @@ package dataapi
 import (
 	"errors"
 	"net/http"
+	"reflect"
 	"time"
 )
 
@@ -78,8 +79,8 @@ func (s *Server) newUser(c *call, body fields) (user, error) {
 	return u, userProblem(s.users.put(u))
 }
 
-// userOne takes an id or an email in the path. What changes a user ends that
-// user's sessions.
+// userOne takes an id or an email in the path. What changes how a user signs
+// in, or what the user may do, ends that user's sessions.
 func (s *Server) userOne() methods {
 	one := func(f func(*call, user) (reply, error)) func(*call) (reply, error) {
 		return func(c *call) (reply, error) {
@@ -97,11 +98,15 @@ func (s *Server) userOne() methods {
 			if err != nil {
 				return reply{}, err
 			}
+			before := u
 			if err := s.users.patch(c.Context(), &u, body); err != nil {
 				return reply{}, err
 			}
 			if err := s.users.put(u); err != nil {
 				return reply{}, userProblem(err)
+			}
+			if u.Email == before.Email && u.Password == before.Password && reflect.DeepEqual(u.Permissions, before.Permissions) {
+				return userReply(http.StatusOK, u), nil
 			}
 			return userReply(http.StatusOK, u), s.sessions.endAll(u.ID)
 		}),

@@ -62,9 +62,6 @@ func (c *subscriber) sendPast() error {
 		}
 		return c.send(textFrame(c.server.encode(replayEnd(c.opened), newPacketID(), 0)))
 	}
-	if c.filter.within != nil {
-		c.asked.note(p.event.About().PacketHash)
-	}
 	return c.send(textFrame(c.server.encode(p.event, p.id, (c.shape | replayed).of(p.kind))))
 }
 
