@@ -41,6 +41,18 @@ func (e *Edge) liveOnes() string {
 	return strings.Join(names, "") + " is"
 }
 
+// pingless says why a gateway that is insisted on can't be used for the ping
+// slots of a device; "" if it can, or if the device waits for no ping slot.
+func (e *Edge) pingless(d *device, eui *radio.EUI64) string {
+	if eui == nil || d.spec.Class != "B" || !e.anytime(d) && !d.spec.Multicast {
+		return ""
+	}
+	if g := e.gateway(*eui); g != nil && !g.pings() {
+		return g.beacons.Why
+	}
+	return ""
+}
+
 // answerClaim takes a downlink_claim: the AS gets a downlink_request at once,
 // and its answer is kept for the window after the next uplink.
 func (e *Edge) answerClaim(a Claim) error {
@@ -53,8 +65,9 @@ func (e *Edge) answerClaim(a Claim) error {
 		return refuse(CodeDownlinkBlocked, "device", "downlinks of device %v are blocked: clear block_downlink", a.Device)
 	case d.session() == nil:
 		return refuse(CodeDownlinkNoWindow, "device", "device %v has no session yet: claim again when it has joined", a.Device)
-	case d.spec.Class == "B" && a.Gateway != nil && *a.Gateway != e.cfg.Gateway && (e.anytime(d) || d.spec.Multicast):
-		return refuse(CodeGatewayNotLive, "gateway", "ping slots are served by gateway %v only: leave gateway out", e.cfg.Gateway)
+	}
+	if why := e.pingless(d, a.Gateway); why != "" {
+		return refuse(CodeGatewayNotLive, "gateway", "gateway %v serves no ping slots: %s. Leave gateway out", *a.Gateway, why)
 	}
 	if e.anytime(d) || d.spec.Multicast {
 		return e.claimRXC(d, a.Gateway)

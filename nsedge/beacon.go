@@ -3,6 +3,7 @@ package nsedge
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"gatewayd/nsedge/classb"
@@ -40,31 +41,57 @@ type beaconing struct {
 	warned bool          // of coarse beacons on the channel of precise ones
 }
 
-// ClassB tells what class B is at present.
-func (e *Edge) ClassB() (s ClassBState) {
-	_ = e.do(context.Background(), func() { s = e.beacons.ClassBState }) // fails only by its context
+// ClassB tells what class B is at present in the gateway that the edge runs on.
+func (e *Edge) ClassB() ClassBState {
+	s, _ := e.ClassBOf(e.cfg.Gateway)
 	return s
 }
 
-// wait is the time until the next look.
-func (b *beaconing) wait(now time.Time) time.Duration { return max(b.due.Sub(now), 0) }
+// ClassBOf tells what class B is at present in a gateway, if it is one of the
+// edge's.
+func (e *Edge) ClassBOf(gateway radio.EUI64) (s ClassBState, known bool) {
+	_ = e.do(context.Background(), func() { // fails only by its context
+		if g := e.gateway(gateway); g != nil {
+			s, known = g.beacons.ClassBState, true
+		}
+	})
+	return s, known
+}
 
-// tick looks at the time and prepares the next beacon when it is near.
-func (e *Edge) tickBeacons(now time.Time) {
-	b := &e.beacons
-	if now.Before(b.due) {
-		return
+// beaconWait is the time until the next look.
+func (e *Edge) beaconWait(now time.Time) time.Duration {
+	due := e.local.beacons.due
+	for _, g := range e.gateways[1:] {
+		if g.beacons.due.Before(due) {
+			due = g.beacons.due
+		}
 	}
+	return max(due.Sub(now), 0)
+}
+
+// tickBeacons lets each gateway look at the time.
+func (e *Edge) tickBeacons(now time.Time) {
+	for _, g := range e.gateways {
+		if !now.Before(g.beacons.due) {
+			e.tickBeacon(g, now)
+		}
+	}
+}
+
+// tickBeacon looks at a gateway's time and prepares its next beacon when that
+// is near.
+func (e *Edge) tickBeacon(g *gateway, now time.Time) {
+	b := &g.beacons
 	b.due = now.Add(beaconLook)
-	if b.Mode == ClassBOff || e.cfg.Clock == nil {
+	if b.Mode == ClassBOff || g.Clock == nil {
 		b.Why = "class B is off"
 		b.due = now.Add(time.Hour)
 		return
 	}
-	at, ok := e.local.now()
+	at, ok := g.now()
 	gps, q := time.Duration(0), TimeQuality{}
 	if ok {
-		gps, q = e.cfg.Clock.GPSTime(at)
+		gps, q = g.Clock.GPSTime(at)
 	}
 	if gps <= 0 {
 		q = TimeQuality{}
@@ -74,7 +101,7 @@ func (e *Edge) tickBeacons(now time.Time) {
 	if why == "" {
 		why = e.beaconRefused()
 	}
-	if e.turnBeacons(why, p); why != "" {
+	if e.turnBeacons(g, why, p); why != "" {
 		return
 	}
 	b.next = classb.Start(gps) + classb.Period
@@ -83,7 +110,7 @@ func (e *Edge) tickBeacons(now time.Time) {
 		b.due = now.Add(min(left-beaconAhead, beaconLook))
 		return
 	}
-	e.sendBeacon()
+	e.sendBeacon(g)
 	b.due = b.start.Add(time.Second)
 }
 
@@ -97,18 +124,18 @@ func (e *Edge) beaconRefused() string {
 }
 
 // turnBeacons notes whether beacons are sent, and tells when that changes.
-func (e *Edge) turnBeacons(why string, precision int) {
-	b := &e.beacons
+func (e *Edge) turnBeacons(g *gateway, why string, precision int) {
+	b, log := &g.beacons, e.log.With("gateway", g.EUI)
 	active := why == ""
 	switch {
 	case active != b.Active && active:
-		e.log.Info("class B: beacons begin", "time", b.Time.Source.String(), "error", b.Time.Error, "precision", precision)
+		log.Info("class B: beacons begin", "time", b.Time.Source.String(), "error", b.Time.Error, "precision", precision)
 	case active != b.Active:
-		e.log.Warn("class B: beacons stop", "reason", why, "time", b.Time.Source.String(), "error", b.Time.Error)
+		log.Warn("class B: beacons stop", "reason", why, "time", b.Time.Source.String(), "error", b.Time.Error)
 	case active && precision != b.Precision:
-		e.log.Info("class B: beacons are of another precision", "time", b.Time.Source.String(), "error", b.Time.Error, "precision", precision)
+		log.Info("class B: beacons are of another precision", "time", b.Time.Source.String(), "error", b.Time.Error, "precision", precision)
 	case !active && why != b.Why:
-		e.log.Info("class B: no beacons", "reason", why)
+		log.Info("class B: no beacons", "reason", why)
 	}
 	if b.Active, b.Why, b.Precision = active, why, precision; !active {
 		b.next = 0
@@ -116,7 +143,7 @@ func (e *Edge) turnBeacons(why string, precision int) {
 	}
 	if precision > 0 && e.cfg.BeaconFreq == 0 && !b.warned {
 		b.warned = true // TS001-1.0.4 §13.2
-		e.log.Warn("class B: beacons that are not precise to a microsecond should not be on the region's beacon channel: set network.beacon_freq", "precision", precision)
+		log.Warn("class B: beacons that are not precise to a microsecond should not be on the region's beacon channel: set network.beacon_freq", "precision", precision)
 	}
 }
 
@@ -129,50 +156,47 @@ func (e *Edge) beaconChannel(period int64) (radio.Hertz, int) {
 	return freq, dr
 }
 
-// sendBeacon gives the next beacon to the Air.
-func (e *Edge) sendBeacon() {
-	b := &e.beacons
-	err := e.launchBeacon()
-	if err == nil {
-		return
+// sendBeacon gives the next beacon to a gateway's Air.
+func (e *Edge) sendBeacon(g *gateway) {
+	if err := e.launchBeacon(g); err != nil {
+		g.beacons.Missed++
+		e.log.Warn("class B: beacon not sent", "gateway", g.EUI, "err", err)
 	}
-	b.Missed++
-	e.log.Warn("class B: beacon not sent", "err", err)
 }
 
-func (e *Edge) launchBeacon() error {
-	b := &e.beacons
+func (e *Edge) launchBeacon(g *gateway) error {
+	b := &g.beacons
 	mod := e.cfg.Region.Beacon()
-	phy, err := e.composeBeacon(mod.SF)
+	phy, err := e.composeBeacon(g, mod.SF)
 	if err != nil {
 		return err
 	}
-	at, _ := e.cfg.Clock.InstantAt(b.next + classb.BeaconDelay)
+	at, _ := g.Clock.InstantAt(b.next + classb.BeaconDelay)
 	freq, dr := e.beaconChannel(classb.Count(b.next))
 	eirp, _ := e.cfg.Region.EIRP(freq)
-	s := slot{name: "beacon", at: at, start: b.start, freq: freq, dr: dr, mod: mod, power: eirp - radio.DBm(e.cfg.AntennaGain)}
-	if b.spent, err = e.local.ledger.check(&s, mod.Airtime(len(phy)), e.cfg.IgnoreDutyCycle); err != nil {
+	s := slot{name: "beacon", at: at, start: b.start, freq: freq, dr: dr, mod: mod, power: eirp - radio.DBm(g.AntennaGain)}
+	if b.spent, err = g.ledger.check(&s, mod.Airtime(len(phy)), e.cfg.IgnoreDutyCycle); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(e.running, scheduleWait)
 	defer cancel()
 	e.lastID++
-	err = e.local.Air.Schedule(ctx, radio.Downlink{ID: e.lastID, Payload: phy, At: s.at, Freq: s.freq, Mod: s.mod, Power: s.power})
+	err = g.Air.Schedule(ctx, radio.Downlink{ID: e.lastID, Payload: phy, At: s.at, Freq: s.freq, Mod: s.mod, Power: s.power})
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) { // then it may have been taken
 		return err
 	}
 	b.id = e.lastID
-	e.account(e.local, b.spent)
+	e.account(g, b.spent)
 	return nil
 }
 
-// composeBeacon makes the bytes of the next beacon.
-func (e *Edge) composeBeacon(sf uint8) ([]byte, error) {
-	b := classb.Beacon{Time: e.beacons.next, Precision: e.beacons.Precision}
-	eui := e.cfg.Gateway
+// composeBeacon makes the bytes of a gateway's next beacon.
+func (e *Edge) composeBeacon(g *gateway, sf uint8) ([]byte, error) {
+	b := classb.Beacon{Time: g.beacons.next, Precision: g.beacons.Precision}
+	eui := g.EUI
 	b.SetIdentity(e.cfg.NetID, uint32(eui[5])<<16|uint32(eui[6])<<8|uint32(eui[7]))
-	if e.cfg.Position != nil {
-		if p, ok := e.cfg.Position(); ok {
+	if g.Position != nil {
+		if p, ok := g.Position(); ok {
 			b.SetPosition(p.Lat, p.Lng)
 		}
 	}
@@ -181,33 +205,35 @@ func (e *Edge) composeBeacon(sf uint8) ([]byte, error) {
 
 // beaconReport takes the fate of a beacon; it is false if r is of something else.
 func (e *Edge) beaconReport(r *radio.Report) bool {
-	b := &e.beacons
-	if r.ID != b.id || b.id == 0 {
+	i := slices.IndexFunc(e.gateways, func(g *gateway) bool { return g.beacons.id == r.ID && r.ID != 0 })
+	if i < 0 {
 		return false
 	}
+	g := e.gateways[i]
+	b := &g.beacons
 	b.id = 0
 	if r.Err != nil {
 		b.Missed++
-		e.local.ledger.cancel(b.spent)
-		e.log.Warn("class B: beacon not sent", "err", r.Err)
+		g.ledger.cancel(b.spent)
+		e.log.Warn("class B: beacon not sent", "gateway", g.EUI, "err", r.Err)
 		return true
 	}
 	b.Sent++
 	b.Last = time.Now()
-	e.log.Debug("beacon", "started", r.Started, "margin", r.Margin(), "precision", b.Precision)
+	e.log.Debug("beacon", "gateway", g.EUI, "started", r.Started, "margin", r.Margin(), "precision", b.Precision)
 	return true
 }
 
-// beaconTaken tells whether a frame would be on the air when a beacon has to
-// be, or so near to it that the transmitter is busy; and until when.
-func (e *Edge) beaconTaken(start time.Time, took time.Duration) (until time.Time, taken bool) {
-	b := &e.beacons
+// beaconTaken tells whether a gateway's frame would be on the air when its
+// beacon has to be, or so near to it that the transmitter is busy; and until when.
+func (e *Edge) beaconTaken(g *gateway, start time.Time, took time.Duration) (until time.Time, taken bool) {
+	b := &g.beacons
 	if !b.Active || b.next == 0 {
 		return until, false
 	}
 	mod := e.cfg.Region.Beacon()
 	size := classb.Size(mod.SF)
-	gap := e.local.Air.Lead(radio.Downlink{Mod: mod, Payload: probe[:size]}) + e.cfg.Margin
+	gap := g.Air.Lead(radio.Downlink{Mod: mod, Payload: probe[:size]}) + e.cfg.Margin
 	for begin := b.start; ; begin = begin.Add(classb.Period) {
 		until = begin.Add(mod.Airtime(size) + gap)
 		if begin.Add(-gap).After(start.Add(took)) {

@@ -68,7 +68,7 @@ func (e *Edge) openRXC(d *device, hash PacketHash, insist *radio.EUI64) (*window
 // bytes, in a gateway.
 func (e *Edge) planRXC(w *window, g *gateway, size int) error {
 	if w.pings {
-		return e.planPing(w, size, e.freeRXC(w, time.Now()))
+		return e.planPing(w, g, size, e.freeRXC(w, time.Now()))
 	}
 	at, ok := g.now()
 	if !ok {
@@ -186,9 +186,9 @@ func (e *Edge) tryRXC(w *window, c *content) error {
 	case errors.Is(err, radio.ErrCollision), errors.Is(err, radio.ErrTooLate):
 		return e.waitRXC(w, c, time.Now().Add(classCRetry))
 	case errors.Is(err, radio.ErrDutyCycle):
-		return e.leaveRXC(w, refuse(CodeDownlinkDutyCycle, "", "%s: %v", w.slots[0].name, err))
+		return e.leaveRXC(w, refuse(CodeDownlinkDutyCycle, "", "%s: %v", w.slots[0].name+e.by(&w.slots[0]), err))
 	}
-	return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "%s: %v", w.slots[0].name, err))
+	return e.leaveRXC(w, refuse(CodeDownlinkFailed, "", "%s: %v", w.slots[0].name+e.by(&w.slots[0]), err))
 }
 
 // life is how long a frame may wait for its turn.
@@ -296,6 +296,9 @@ func (e *Edge) tickRXC(w *window) {
 		e.log.Debug("MAC commands not sent between uplinks", "device", w.dev.spec.DevEUI, "err", err)
 	case err != nil:
 		e.failed(w, err)
+		if c.again != nil {
+			e.resend(*c.again)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ type Config struct {
 	// GPS is the time since the GPS epoch of a moment on the host clock; false
 	// while the clock is not trusted. nil: never. [HostGPS] trusts it always.
 	GPS func(time.Time) (time.Duration, bool)
-	// Clock ties the counter of the Air to GPS time. nil: no class B.
+	// Clock ties the counter of the Air to GPS time. nil: no class B by this gateway.
 	Clock GPSClock
 	// ClassB says when beacons are sent; "" is [ClassBAuto].
 	ClassB ClassBMode
@@ -68,7 +68,7 @@ type Edge struct {
 	publish func(Event)
 
 	gateways []*gateway // of which the first is
-	local    *gateway   // the one with the clock, and beacons
+	local    *gateway   // the one that the edge runs on
 
 	token chan struct{} // holds a value while nobody runs the edge
 	calls chan call
@@ -88,7 +88,6 @@ type Edge struct {
 	lastID    uint64
 	reserved  map[*window]struct{} // that have something more important than data to send
 	reserver  reserver
-	beacons   beaconing
 	jobCount  int
 	bands     map[string]*region.Region // that devices name
 	dwell     region.Dwell              // that devices assume after a reset
@@ -119,6 +118,7 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 		return nil, errors.New("nsedge: an Air and a publish function are needed")
 	}
 	cfg.Margin = cmp.Or(cfg.Margin, defaultMargin)
+	cfg.ClassB = cmp.Or(cfg.ClassB, ClassBAuto)
 	cfg.ADRMargin = cmp.Or(cfg.ADRMargin, defaultADRMargin)
 	if cfg.ADR == nil {
 		cfg.ADR = ReferenceADR
@@ -141,7 +141,6 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 		heard: newHeard(), windows: map[PacketHash]*window{}, reserved: map[*window]struct{}{}, flights: map[uint64]*flight{},
 		bands: map[string]*region.Region{}, dwell: plain.Dwell(), dwelling: map[region.Dwell]*region.Region{},
 	}
-	e.beacons.Mode = cmp.Or(cfg.ClassB, ClassBAuto)
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -174,12 +173,11 @@ func (e *Edge) Run(ctx context.Context) error {
 		e.token <- struct{}{}
 	}()
 	e.reserver.restart()
-	e.beacons.due = time.Time{}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for e.ended == nil {
 		now := time.Now()
-		timer.Reset(min(e.timers.wait(now), e.beacons.wait(now)))
+		timer.Reset(min(e.timers.wait(now), e.beaconWait(now)))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -167,18 +167,24 @@ func (e *Edge) windowReason(w *window, s *slot, now time.Time) WindowReason {
 	return r
 }
 
-// explainRXC looks at what a class C device could be sent now.
+// explainRXC looks at what a device of class B or C could be sent now.
 func (e *Edge) explainRXC(d *device, now time.Time) ([]WindowReason, string) {
 	w, err := e.openRXC(d, PacketHash{}, nil)
 	if err != nil {
 		return nil, err.Error()
 	}
 	d.busy()
-	r := e.windowReason(w, &w.slots[0], now)
-	if turn := e.turnRXC(w, &content{plain: make([]byte, 10)}, now); r.Why == "" && turn.After(now) {
-		r.Why, r.FreeAt = "the device's own windows, another frame to it, or an acknowledgement come first", turn
+	var rs []WindowReason
+	for _, g := range e.reaching(w) {
+		if e.planRXC(w, g, 0) != nil {
+			continue
+		}
+		r := e.windowReason(w, &w.slots[0], now)
+		if turn := e.turnRXC(w, &content{plain: make([]byte, 10)}, now); r.Why == "" && turn.After(now) {
+			r.Why, r.FreeAt = "the device's own windows, another frame to it, or an acknowledgement come first", turn
+		}
+		rs = append(rs, r)
 	}
-	rs := []WindowReason{r}
 	return rs, e.summary(rs)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"gatewayd/radio"
 )
@@ -16,15 +17,21 @@ type Gateway struct {
 	EUI         radio.EUI64 // of all that its Air hears
 	Air         Air
 	AntennaGain radio.DB // taken off the EIRP that the region allows
+	// Clock ties the counter of its Air to GPS time; nil: it sends no beacons
+	// and serves no ping slots.
+	Clock GPSClock
+	// Position is its own, for beacons; nil, or false, while unknown.
+	Position func() (Position, bool)
 }
 
 // gateway is a gateway with all that is counted by gateway. Each has a counter
 // of its own: the Instants of one mean nothing to another.
 type gateway struct {
 	Gateway
-	ledger ledger
-	anchor radio.Uplink // the last frame that it heard: only its moment
-	gone   bool         // its Air closed a channel in this Run
+	ledger  ledger
+	anchor  radio.Uplink // the last frame that it heard: only its moment
+	beacons beaconing
+	gone    bool // its Air closed a channel in this Run
 }
 
 var errGone = errors.New("the gateway is gone")
@@ -35,7 +42,7 @@ const farQueue = 64
 
 // gatewaysOf checks and makes the gateways; the first one is the local one.
 func gatewaysOf(cfg *Config, air Air) ([]*gateway, error) {
-	all := append([]Gateway{{EUI: cfg.Gateway, Air: air, AntennaGain: cfg.AntennaGain}}, cfg.Others...)
+	all := append([]Gateway{{EUI: cfg.Gateway, Air: air, AntennaGain: cfg.AntennaGain, Clock: cfg.Clock, Position: cfg.Position}}, cfg.Others...)
 	var out []*gateway
 	for i, g := range all {
 		switch {
@@ -46,7 +53,7 @@ func gatewaysOf(cfg *Config, air Air) ([]*gateway, error) {
 		case slices.ContainsFunc(all[:i], func(o Gateway) bool { return o.EUI == g.EUI }):
 			return nil, fmt.Errorf("nsedge: there are two gateways %v: give each its own EUI", g.EUI)
 		}
-		out = append(out, &gateway{Gateway: g, ledger: newLedger(cfg.Region.SubBands())})
+		out = append(out, &gateway{Gateway: g, ledger: newLedger(cfg.Region.SubBands()), beacons: beaconing{ClassBState: ClassBState{Mode: cfg.ClassB}}})
 	}
 	return out, nil
 }
@@ -77,7 +84,8 @@ func (e *Edge) listen(ctx context.Context) (wait func()) {
 		e.far = make(chan func(), farQueue)
 	}
 	for _, g := range e.gateways {
-		if g.gone = false; g != e.local {
+		g.gone, g.beacons.due = false, time.Time{}
+		if g != e.local {
 			all.Go(func() { e.listenTo(ctx, g, e.far) })
 		}
 	}
@@ -132,14 +140,19 @@ func (e *Edge) lose(g *gateway, channels string) {
 	}
 	slices.Sort(lost)
 	for _, id := range lost {
-		w, name := e.flights[id].w, e.flights[id].slot.name
+		fl := e.flights[id]
+		w, name := fl.w, fl.slot.name
 		delete(e.flights, id)
 		code := CodeDownlinkFailed
 		if w.kind == joinWindow {
 			code = CodeJoinFailed
 		}
-		e.notice(Error, code, e.meta(w.dev, w.s, w.hash, g.EUI),
-			"the gateway is gone, and did not tell whether it sent the downlink in "+name+". It is not sent again, as the device may have it")
+		why := "the gateway is gone, and did not tell whether it sent the downlink in " + name
+		if !w.dev.spec.Multicast {
+			why += ". It is not sent again, as the device may have it"
+		}
+		e.notice(Error, code, e.meta(w.dev, w.s, w.hash, g.EUI), why)
+		e.repeat(fl)
 	}
 }
 
@@ -270,22 +283,26 @@ func (e *Edge) near(w *window) {
 }
 
 // reaching lists the gateways for a frame to a device that listens without an
-// uplink before. Ping slots are known by the local gateway's clock only.
+// uplink before, the one to begin with first. For a group it is all of them.
 func (e *Edge) reaching(w *window) (out []*gateway) {
 	switch {
 	case w.insist != nil && e.gateway(*w.insist) != nil:
 		return []*gateway{e.gateway(*w.insist)}
-	case w.pings, len(e.gateways) == 1:
-		return e.gateways[:1]
+	case len(e.gateways) == 1:
+		return e.gateways
+	}
+	able := (*gateway).counts
+	if w.pings {
+		able = (*gateway).pings
 	}
 	for _, eui := range w.dev.busy().near {
-		if g := e.gateway(eui); g != nil && g.counts() {
+		if g := e.gateway(eui); g != nil && able(g) {
 			out = append(out, g)
 		}
 	}
-	if len(out) == 0 { // nothing was heard of it yet
+	if len(out) == 0 { // nothing was heard of it yet, or of a group
 		for _, g := range e.gateways {
-			if g.counts() {
+			if able(g) {
 				out = append(out, g)
 			}
 		}
@@ -301,6 +318,9 @@ func (g *gateway) counts() bool {
 	_, ok := g.now()
 	return ok
 }
+
+// pings tells whether the gateway can be used for ping slots.
+func (g *gateway) pings() bool { return g.beacons.Active }
 
 // insisted is the gateway that a claim is about.
 func (e *Edge) insisted(eui *radio.EUI64) radio.EUI64 {

@@ -2,6 +2,7 @@ package nsedge
 
 import (
 	"github.com/brocaar/lorawan"
+	"slices"
 
 	"gatewayd/radio"
 )
@@ -121,7 +122,7 @@ func beaconFreqSetup() setup {
 	return setup{
 		cid: lorawan.BeaconFreqReq, urgent: true,
 		want: func(e *Edge, s *session) []byte {
-			if s.dev.spec.Class != "B" || e.beacons.Mode == ClassBOff || e.cfg.Clock == nil || s.pings().Beacon == e.cfg.BeaconFreq {
+			if s.dev.spec.Class != "B" || e.cfg.ClassB == ClassBOff || !slices.ContainsFunc(e.gateways, func(g *gateway) bool { return g.Clock != nil }) || s.pings().Beacon == e.cfg.BeaconFreq {
 				return nil
 			}
 			return macBytes(lorawan.BeaconFreqReq, &lorawan.BeaconFreqReqPayload{Frequency: uint32(e.cfg.BeaconFreq)})

@@ -1,6 +1,7 @@
 package nsedge
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +14,8 @@ import (
 
 const (
 	maxRepeat = 3
-	// repeatGap is how long after the end of a frame to a class C group it is
-	// sent again: whatever disturbed it should be over.
+	// repeatGap is how long after the end of a round to a class C group the
+	// next one begins: whatever disturbed it should be over.
 	repeatGap = 2 * time.Second
 )
 
@@ -76,34 +77,72 @@ func (d *Device) groupSettings() settings {
 	return s
 }
 
-// repetition is a frame that is sent again as it is.
+// repetition is a frame that is sent again as it is. In a round each gateway
+// sends it once, one after the other: two at the same moment would disturb each
+// other at the devices between them, unless they were synchronous to a part of a
+// symbol, which the host's clocks are not.
 type repetition struct {
-	flight *flight // the first time
-	left   int
+	flight *flight    // the first time
+	rest   []*gateway // to send it in this round
+	left   int        // rounds after this one
 }
 
-// repeat sends a frame to a group again if that is wanted: after it was on the
-// air, behind whatever waits for the group.
+// repeat sends a frame to a group again if that is wanted, after it was on the
+// air, or failed there.
 func (e *Edge) repeat(fl *flight) {
-	left := fl.w.dev.spec.Repeat
-	if fl.c.again != nil {
-		left = fl.c.again.left
-	}
-	d := fl.w.dev
-	if left <= 0 || e.running == nil || e.byEUI[d.spec.DevEUI] != d || d.session() != fl.w.s {
+	if !fl.w.dev.spec.Multicast {
 		return
 	}
-	w, err := e.openRXC(d, fl.w.hash, fl.w.insist)
-	if err == nil {
-		w.held = true
-		if d.classC() {
-			d.until = time.Now().Add(repeatGap)
+	again := fl.c.again
+	if again == nil {
+		others := slices.DeleteFunc(slices.Clone(e.reaching(fl.w)), func(g *gateway) bool { return g == fl.slot.gw })
+		again = &repetition{flight: fl, rest: others, left: fl.w.dev.spec.Repeat}
+	}
+	e.resend(*again)
+}
+
+// resend begins with the next gateway of the round, before whatever waits for
+// the group, or with the next round, behind it.
+func (e *Edge) resend(again repetition) {
+	first := again.flight
+	d := first.w.dev
+	for e.running != nil && e.byEUI[d.spec.DevEUI] == d && d.session() == first.w.s {
+		round := len(again.rest) > 0
+		if !round {
+			if again.left <= 0 {
+				return
+			}
+			again.left, again.rest = again.left-1, e.reaching(first.w)
 		}
-		c := *fl.c
-		c.came, c.again = time.Now(), &repetition{flight: fl, left: left - 1}
-		err = e.sendRXC(w, &c)
+		g := again.rest[0]
+		again.rest = again.rest[1:]
+		err := e.resendBy(g, again, round)
+		if err == nil {
+			return
+		}
+		e.failed(first.w, err)
 	}
+}
+
+// resendBy sends a frame to a group again by a gateway.
+func (e *Edge) resendBy(g *gateway, again repetition, round bool) error {
+	d := again.flight.w.dev
+	w, err := e.openRXC(d, again.flight.w.hash, &g.EUI)
 	if err != nil {
-		e.failed(fl.w, err)
+		return err
 	}
+	w.held, w.round = true, round
+	switch {
+	case round:
+		i := slices.IndexFunc(d.rxc, func(w *window) bool { return !w.round })
+		if i < 0 {
+			i = len(d.rxc)
+		}
+		d.rxc = slices.Insert(d.rxc, i, w)
+	case d.classC():
+		d.until = time.Now().Add(repeatGap)
+	}
+	c := *again.flight.c
+	c.came, c.again = time.Now(), &again
+	return e.sendRXC(w, &c)
 }

@@ -2,6 +2,7 @@ package nsedge
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/brocaar/lorawan"
@@ -72,7 +73,7 @@ func (d *device) classB() bool {
 // anytime tells whether the device can be sent something now, without an
 // uplink before.
 func (e *Edge) anytime(d *device) bool {
-	return (d.classC() || d.classB() && e.beacons.Active) && !d.moving()
+	return (d.classC() || d.classB() && slices.ContainsFunc(e.gateways, (*gateway).pings)) && !d.moving()
 }
 
 // noteClassB takes from an uplink whether the device is in class B, and where
@@ -146,19 +147,19 @@ func (e *Edge) pingChannel(s *session, period int64) (radio.Hertz, int) {
 	return freq, dr
 }
 
-// planPing sets the slot of w to the next ping slot from a moment on that does
-// not touch the device's RX1 and RX2.
-func (e *Edge) planPing(w *window, size int, from time.Time) error {
-	if !e.beacons.Active {
-		return refuse(CodeDownlinkNoWindow, "device", "there are no ping slots at present: %s", e.beacons.Why)
+// planPing sets the slot of w to the next ping slot from a moment on, in a
+// gateway, that does not touch the device's RX1 and RX2.
+func (e *Edge) planPing(w *window, g *gateway, size int, from time.Time) error {
+	if !g.pings() {
+		return refuse(CodeDownlinkNoWindow, "device", "there are no ping slots at present: %s", g.beacons.Why)
 	}
-	at, ok := e.local.now()
+	at, ok := g.now()
 	if !ok {
 		return refuse(CodeDownlinkNoWindow, "device", "the gateway's counter is not known: try again when the gateway runs")
 	}
 	now := time.Now()
-	gps, _ := e.cfg.Clock.GPSTime(at)
-	w.up = radio.Uplink{Gateway: e.cfg.Gateway, At: at, Time: now}
+	gps, _ := g.Clock.GPSTime(at)
+	w.up = radio.Uplink{Gateway: g.EUI, At: at, Time: now}
 	for {
 		start := classb.NextPing(gps+from.Sub(now), w.s.addr, int(w.s.pings().Periodicity))
 		freq, dr := e.pingChannel(w.s, classb.Count(start))
@@ -166,7 +167,7 @@ func (e *Edge) planPing(w *window, size int, from time.Time) error {
 		if s.err != nil {
 			return refuse(CodeDownlinkNoWindow, "device", "ping slot: %v", s.err)
 		}
-		s.at, _ = e.cfg.Clock.InstantAt(start)
+		s.at, _ = g.Clock.InstantAt(start)
 		w.slots = [2]slot{s, {name: "RX2", err: errOnlyRXC}}
 		from = s.start.Add(time.Microsecond)
 		switch after, busy := w.dev.listening(s.start, s.start.Add(s.mod.Airtime(size+frameOverhead))); {

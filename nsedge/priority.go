@@ -61,7 +61,7 @@ func (w *window) kept() (s *slot, took time.Duration) {
 // more important and not sent yet. Nothing that the Air has taken is ever taken back.
 // The error wraps radio.ErrCollision.
 func (e *Edge) yield(w *window, s *slot, took time.Duration) error {
-	if until, taken := e.beaconTaken(s.start, took); taken && s.gw == e.local {
+	if until, taken := e.beaconTaken(s.gw, s.start, took); taken {
 		return fmt.Errorf("%w: the transmitter is kept for a beacon; it is free at %s", radio.ErrCollision, clockTime(until))
 	}
 	for other := range e.reserved {

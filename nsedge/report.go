@@ -124,6 +124,7 @@ func (e *Edge) reportFailure(fl *flight, r *radio.Report, t Timing) {
 			}
 		}
 	}
+	defer e.repeat(fl)
 	m := e.meta(w.dev, w.s, w.hash, w.up.Gateway)
 	code := CodeDownlinkFailed
 	switch {

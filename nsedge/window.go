@@ -38,6 +38,7 @@ type window struct {
 	held    bool         // in RXC: it was taken, and had to wait
 	pings   bool         // in RXC: the device listens in ping slots
 	asks    bool         // in RXC: for MAC commands alone
+	round   bool         // in RXC: a frame to a group, by the next gateway
 	sentApp bool         // what was sent came from an AS
 	refused bool         // an AS answered, and no slot would do
 	insist  *radio.EUI64 // the gateway that a claim named

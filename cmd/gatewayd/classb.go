@@ -86,6 +86,9 @@ func underSky(e *board.Emulation) func(context.Context) (gnss.Line, error) {
 	wait := now.Truncate(time.Second).Add(2 * time.Second).Sub(now)
 	first := now.Add(wait)
 	e.PPS = &sx1302sim.PPS{Offset: wait}
+	if e.Medium != nil {
+		e.PPS.Offset += e.Medium.Elapsed()
+	}
 	receiver := gnsssim.New(gnsssim.Config{
 		First: first, GPS: gnss.FromUTC(first.Round(0), gnss.LeapSeconds).Round(time.Second),
 	})

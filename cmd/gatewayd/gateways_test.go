@@ -10,6 +10,7 @@ import (
 
 	"gatewayd/board"
 	"gatewayd/concentrator"
+	"gatewayd/concentrator/gnss"
 	"gatewayd/concentrator/sx1302sim"
 	"gatewayd/nsedge"
 	"gatewayd/nsedge/enddevice"
@@ -29,6 +30,7 @@ type site struct {
 	stop   [2]func()
 	edge   *nsedge.Edge
 	before func(*nsedge.DownlinkRequest) // an answer
+	sky    bool                          // each has a satellite receiver
 
 	mu     sync.Mutex
 	events []nsedge.Event
@@ -66,20 +68,32 @@ func (s *site) must(err error) {
 // gatewayAt puts a driver on a chip into the medium.
 func (s *site) gatewayAt(eui radio.EUI64, start uint32, loss radio.DB) (*concentrator.Concentrator, func()) {
 	timing := sx1302sim.Timing{Hz: 8_000_000, PerTransfer: 30 * time.Microsecond, Exact: true}
-	hw, chip, err := board.Emulate(board.Emulation{EUI: eui, Start: start, Medium: s.medium, Timing: &timing, Place: air.StationConfig{PathLoss: loss}})
+	e := board.Emulation{EUI: eui, Start: start, Medium: s.medium, Timing: &timing, Place: air.StationConfig{PathLoss: loss}}
+	var receiver *gnss.Receiver
+	if s.sky {
+		e.PPM = float64(eui[7])*11 - 18
+		receiver = gnss.New(gnss.Config{Open: underSky(&e), UBlox: true, LeapSeconds: gnss.LeapSeconds})
+	}
+	hw, chip, err := board.Emulate(e)
 	s.must(err)
 	cfg, err := radioConfig(hw, s.region, nil)
 	s.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var others sync.WaitGroup
+	if s.sky {
+		cfg.Fixes, cfg.LeapSeconds = receiver.Fixes(), gnss.LeapSeconds
+		others.Go(func() { _ = receiver.Run(ctx) })
+	}
 	cfg.Firmware = concentrator.EmulatedFirmware()
 	c, err := concentrator.New(hw.Port, cfg)
 	s.must(err)
-	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
 	<-c.Started()
 	return c, sync.OnceFunc(func() {
 		cancel()
 		s.must(<-done)
+		others.Wait()
 		if n := chip.Violations(); n != 0 {
 			s.Errorf("%d violations", n)
 		}
@@ -88,10 +102,10 @@ func (s *site) gatewayAt(eui radio.EUI64, start uint32, loss radio.DB) (*concent
 }
 
 // two runs f with a site whose first gateway hears devices better by 20 dB.
-func two(t *testing.T, f func(s *site)) {
+func two(t *testing.T, sky bool, f func(s *site)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		s := &site{T: t, medium: air.New(air.Config{Seed: 1})}
+		s := &site{T: t, medium: air.New(air.Config{Seed: 1}), sky: sky}
 		defer s.medium.Close()
 		var err error
 		s.region, err = region.Lookup("EU868")
@@ -106,7 +120,8 @@ func two(t *testing.T, f func(s *site)) {
 		s.must(err)
 		requests := make(chan *nsedge.DownlinkRequest, 10)
 		s.edge, err = nsedge.New(nsedge.Config{
-			Region: s.region, Gateway: euis[0], Store: st, Others: []nsedge.Gateway{{EUI: euis[1], Air: s.chips[1]}},
+			Region: s.region, Gateway: euis[0], Store: st, Clock: gpsClock{s.chips[0]},
+			Others: []nsedge.Gateway{{EUI: euis[1], Air: s.chips[1], Clock: gpsClock{s.chips[1]}}},
 		}, s.chips[0], func(ev nsedge.Event) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -181,7 +196,7 @@ func (s *site) exchange(d *enddevice.Device, gateway byte, window string, copies
 // The gateway that hears a device best answers it; when its transmitter is
 // busy, or it is gone, the other one does. There is one answer in any case.
 func TestTwoGatewaysServeOneNetwork(t *testing.T) {
-	two(t, func(s *site) {
+	two(t, false, func(s *site) {
 		abp := &enddevice.Session{DevAddr: enddevice.DevAddr{3: 1}, NwkSKey: randomKey(), AppSKey: randomKey()}
 		addr, nwk, app := nsedge.DevAddr(abp.DevAddr), nsedge.Key(abp.NwkSKey), nsedge.Key(abp.AppSKey)
 		eui := radio.EUI64{2, 7: 1}
