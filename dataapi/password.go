@@ -82,23 +82,47 @@ var errHashDamaged = errors.New("the stored password hash is damaged; set the pa
 // and takes as long.
 func (h *hasher) verify(ctx context.Context, hash, password string) (bool, error) {
 	known := hash != ""
-	salt, want, memory, passes, threads := make([]byte, argonSalt), make([]byte, argonKey), h.memory, uint32(argonTime), uint8(argonThreads)
+	p := phc{h.memory, argonTime, argonThreads, make([]byte, argonSalt), make([]byte, argonKey)}
 	if known {
-		var version int
-		var salt64 string
-		n, err := fmt.Sscanf(hash, "$argon2id$v=%d$m=%d,t=%d,p=%d$%s", &version, &memory, &passes, &threads, &salt64)
-		if err != nil || n != 5 || version != argon2.Version || memory > 1<<20 || passes == 0 || passes > 100 || threads == 0 {
-			return false, errHashDamaged
-		}
-		if salt, want, err = splitHash(salt64); err != nil {
+		var err error
+		if p, err = parseHash(hash); err != nil {
 			return false, err
 		}
 	}
 	var got []byte
 	err := h.alone(ctx, func() {
-		got = argon2.IDKey([]byte(password), salt, passes, memory, threads, uint32(len(want)))
+		got = argon2.IDKey([]byte(password), p.salt, p.passes, p.memory, p.threads, uint32(len(p.key)))
 	})
-	return err == nil && subtle.ConstantTimeCompare(got, want) == 1 && known, err
+	return err == nil && subtle.ConstantTimeCompare(got, p.key) == 1 && known, err
+}
+
+// HashPassword returns what a user's password_hash takes in the place of the
+// password: argon2id in the PHC string format.
+func HashPassword(password string) (string, error) {
+	if len(password) < shortestPassword || len(password) > longestPassword {
+		return "", fmt.Errorf("a password of %d to %d bytes is wanted, not of %d", shortestPassword, longestPassword, len(password))
+	}
+	return newHasher().hash(context.Background(), password)
+}
+
+// phc is a hash in the PHC string format, taken apart.
+type phc struct {
+	memory  uint32 // KiB
+	passes  uint32
+	threads uint8
+	salt    []byte
+	key     []byte
+}
+
+func parseHash(hash string) (p phc, err error) {
+	var version int
+	var salt64 string
+	n, err := fmt.Sscanf(hash, "$argon2id$v=%d$m=%d,t=%d,p=%d$%s", &version, &p.memory, &p.passes, &p.threads, &salt64)
+	if err != nil || n != 5 || version != argon2.Version || p.memory > 1<<20 || p.passes == 0 || p.passes > 100 || p.threads == 0 {
+		return phc{}, errHashDamaged
+	}
+	p.salt, p.key, err = splitHash(salt64)
+	return p, err
 }
 
 // splitHash reads "SALT$KEY".

@@ -174,10 +174,29 @@ func (u *users) patch(ctx context.Context, one *user, body fields) error {
 		}
 		one.Permissions = p
 	}
-	if !body.given("password") {
-		return nil
+	switch {
+	case body.given("password") && body.given("password_hash"):
+		return badField("password_hash", "either password or password_hash is wanted, not both")
+	case body.given("password_hash"):
+		return setHash(one, body)
+	case body.given("password"):
+		return u.setPassword(ctx, one, body, "password")
 	}
-	return u.setPassword(ctx, one, body, "password")
+	return nil
+}
+
+// mostHashMemory bounds, in KiB, what a sign-in with a hash made elsewhere
+// takes of a small machine.
+const mostHashMemory = 64 << 10
+
+// setHash takes a password that was hashed elsewhere, which no answer repeats.
+func setHash(one *user, body fields) error {
+	text, _ := unquote(body.m["password_hash"])
+	if p, err := parseHash(text); err != nil || p.memory > mostHashMemory {
+		return badField("password_hash", "the text that \"gatewayd user hash\" prints is wanted: argon2id with at most %d KiB", mostHashMemory)
+	}
+	one.Password = text
+	return nil
 }
 
 // setPassword takes the field as the user's new password.

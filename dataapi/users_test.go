@@ -233,6 +233,9 @@ func TestUsersResource(t *testing.T) {
 		for _, bad := range []struct{ text, field string }{
 			{`{"password":"12345678"}`, "email"}, {`{"email":"a@b"}`, "password"}, {`{"email":"a@b","password":"short"}`, "password"}, {`{"email":"a@b","password":12345678}`, "password"},
 			{`{"email":"Ann <a@b>","password":"12345678"}`, "email"}, {`{"email":"no address","password":"12345678"}`, "email"}, {`{"email":"a@b","password":"12345678","permissions":[]}`, "permissions"},
+			{`{"email":"a@b","password_hash":"$2y$10$12345678"}`, "password_hash"}, {`{"email":"a@b","password_hash":12345678}`, "password_hash"},
+			{`{"email":"a@b","password_hash":"$argon2id$v=19$m=65537,t=1,p=1$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5a2V5"}`, "password_hash"},
+			{`{"email":"a@b","password":"12345678","password_hash":"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$a2V5a2V5a2V5a2V5a2V5"}`, "password_hash"},
 			{`{"email":[],"password":"12345678"}`, "email"}, {`{"email":"a@b","password":"` + strings.Repeat("x", 1025) + `"}`, "password"},
 		} {
 			if status, body = r.rest("POST", path, bad.text); status != http.StatusBadRequest || body["field"] != bad.field || strings.Contains(fmt.Sprint(body), "12345678") {
@@ -398,4 +401,19 @@ func TestAUserForWhomNothingIsNamedMayDoEverythingThatIsServed(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The hash is that of the Debian tool: echo -n password | argon2 somesalt -id
+// -e, whose costs (4 MiB, 3 passes) are other than ours.
+func TestAPasswordThatWasHashedElsewhereSignsIn(t *testing.T) {
+	const hash = "$argon2id$v=19$m=4096,t=3,p=1$c29tZXNhbHQ$qLml5cbqFAO6YxVHhrSBHP0UWdxrIxkNcM8aMX3blzU"
+	r := start(t, Config{})
+	if status, body := r.rest("POST", "/api/v1.0/users", `{"email":"`+email+`","password_hash":"`+hash+`"}`); status != http.StatusCreated || strings.Contains(fmt.Sprint(body), "argon2") {
+		t.Fatalf("%d %v", status, body)
+	}
+	for text, want := range map[string]int{"password": http.StatusOK, "passwore": http.StatusUnauthorized} {
+		if res, body := r.raw("POST", authPath, `{"email":"`+email+`","password":"`+text+`"}`); res.StatusCode != want {
+			t.Errorf("%s: %d %v", text, res.StatusCode, body)
+		}
+	}
 }

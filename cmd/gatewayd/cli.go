@@ -55,7 +55,7 @@ line or the configuration is wrong.`,
 		newDemo(std), newRun(std), newSim(std), newLab(std),
 		newKey(std), newUser(std), newTLS(std), newDevice(std), newFirmware(std),
 		newBackup(std), newRestore(std), newRecord(std), newReplay(std),
-		newConfig(std), newBoard(std), newDoctor(std), newMan(std), newVersion(std),
+		newConfig(std), newBoard(std), newDoctor(std), newAppliance(std), newMan(std), newVersion(std),
 	)
 	return root
 }

@@ -42,13 +42,13 @@ func TestHelpOfEachCommand(t *testing.T) {
 	for _, words := range []string{
 		"", "demo", "run", "sim",
 		"key", "key create", "key list", "key revoke",
-		"user", "user add", "user list", "user show", "user set", "user logout", "user password", "user remove",
+		"user", "user add", "user list", "user show", "user set", "user logout", "user password", "user hash", "user remove",
 		"tls", "tls fingerprint", "tls ca",
 		"lab", "lab run", "lab suite", "lab words",
 		"device", "device add", "device set", "device list", "device show", "device remove",
 		"firmware", "firmware import", "firmware check",
 		"config", "config check", "config print", "version", "backup", "restore", "record", "replay",
-		"doctor", "board", "board list", "board show", "board hold",
+		"doctor", "appliance", "appliance status", "appliance update", "appliance reset", "board", "board list", "board show", "board hold",
 	} {
 		name := "help " + words
 		t.Run(name, func(t *testing.T) {

@@ -52,6 +52,24 @@ func TestUsersAreAddedListedAndRemoved(t *testing.T) {
 		if err := signIn("another word"); err != nil {
 			t.Error(err)
 		}
+		code, hash, errText := cliWith(t, "third word\n", "user", "hash")
+		if code != exitOK || !strings.HasPrefix(hash, "$argon2id$") {
+			t.Fatal(code, hash, errText)
+		}
+		if code, out, errText = cliWith(t, hash, "user", "password", "ann@example.org", "-c", config, "--hash-stdin"); code != exitOK || strings.Contains(out+errText, "argon") {
+			t.Error(out, errText)
+		}
+		if err := signIn("third word"); err != nil {
+			t.Error(err)
+		}
+		for _, input := range []string{"", "short"} {
+			if code, _, errText = cliWith(t, input, "user", "hash"); code != exitUsage {
+				t.Error(code, errText)
+			}
+		}
+		if code, _, errText = cliWith(t, "12345678", "user", "password", "ann@example.org", "-c", config, "--hash-stdin", "--password-stdin"); code != exitUsage {
+			t.Error(code, errText)
+		}
 		if code, _, errText = cliWith(t, "short", "user", "add", "-c", config, "--email", "b@example.org", "--password-stdin"); code != exitUsage || !strings.Contains(errText, "password") {
 			t.Error(code, errText)
 		}

@@ -12,32 +12,69 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"gatewayd/dataapi"
 )
 
 func newUser(std streams) *cobra.Command {
 	return newGroup("user", "Manage the users who sign in to the Management API",
-		newUserAdd(std), newUserList(std), newUserShow(std), newUserSet(std), newUserPassword(std), newUserLogout(std), newUserRemove(std))
+		newUserAdd(std), newUserList(std), newUserShow(std), newUserSet(std), newUserPassword(std), newUserHash(std), newUserLogout(std), newUserRemove(std))
 }
 
-// passwordFlag adds --password-stdin; the function it returns reads the
-// password, which never stands on a command line.
-func passwordFlag(cmd *cobra.Command, std streams) func() (string, error) {
-	given := cmd.Flags().Bool("password-stdin", false, "read the password from standard input (required)")
-	return func() (string, error) {
-		if !*given {
-			return "", usagef(cmd, "--password-stdin is wanted: the password is read from standard input")
+// passwordFlags adds --password-stdin and --hash-stdin; the function it
+// returns reads one of the two, which never stands on a command line, and
+// names the field of the Management API that takes it.
+func passwordFlags(cmd *cobra.Command, std streams) func() (field, value string, err error) {
+	password := cmd.Flags().Bool("password-stdin", false, "read the password from standard input")
+	hash := cmd.Flags().Bool("hash-stdin", false, "read what \"gatewayd user hash\" printed from standard input, in the place of the password")
+	return func() (string, string, error) {
+		if *password == *hash {
+			return "", "", usagef(cmd, "--password-stdin or --hash-stdin is wanted: the password is read from standard input")
 		}
-		const most = 64 << 10
-		text, err := io.ReadAll(io.LimitReader(std.in, most))
-		if err != nil {
-			return "", fmt.Errorf("read the password: %w", err)
+		if *hash {
+			value, err := readSecret(cmd, std, "--hash-stdin")
+			return "password_hash", value, err
 		}
-		password := strings.TrimRight(string(text), "\r\n")
-		if password == "" {
-			return "", usagef(cmd, "--password-stdin: standard input is empty")
-		}
-		return password, nil
+		value, err := readSecret(cmd, std, "--password-stdin")
+		return "password", value, err
 	}
+}
+
+// readSecret reads standard input, without the end of its line.
+func readSecret(cmd *cobra.Command, std streams, flag string) (string, error) {
+	const most = 64 << 10
+	text, err := io.ReadAll(io.LimitReader(std.in, most))
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	secret := strings.TrimRight(string(text), "\r\n")
+	if secret == "" {
+		return "", usagef(cmd, "%s: standard input is empty", flag)
+	}
+	return secret, nil
+}
+
+func newUserHash(std streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hash < FILE",
+		Short: "Print the hash of a password, for the card of an appliance",
+		Long: `Reads a password from standard input and prints what system.toml on the card takes
+as password_hash, and "gatewayd user add" and "password" with --hash-stdin.`,
+		Args: exactly(0, ""),
+	}
+	cmd.RunE = func(*cobra.Command, []string) error {
+		password, err := readSecret(cmd, std, "hash")
+		if err != nil {
+			return err
+		}
+		hash, err := dataapi.HashPassword(password)
+		if err != nil {
+			return &usageError{cmd.CommandPath(), err}
+		}
+		fmt.Fprintln(std.out, hash)
+		return nil
+	}
+	return cmd
 }
 
 // userJSON is a user as the Management API shows it.
@@ -49,7 +86,7 @@ type userJSON struct {
 
 func newUserAdd(std streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "add --email EMAIL --password-stdin",
+		Use:   "add --email EMAIL --password-stdin|--hash-stdin",
 		Short: "Add a user with all rights",
 		Long: `Adds a user, who may then sign in with POST /api/v1.0/auth. The user has all rights;
 PATCH /api/v1.0/users/ID narrows them. Works whether or not the daemon runs.`,
@@ -57,17 +94,17 @@ PATCH /api/v1.0/users/ID narrows them. Works whether or not the daemon runs.`,
 	}
 	email := cmd.Flags().String("email", "", "what the user signs in with (required)")
 	name := cmd.Flags().String("name", "", "the user's name")
-	password := passwordFlag(cmd, std)
+	password := passwordFlags(cmd, std)
 	return withAPI(cmd, func(ctx context.Context, a *api, _ []string) error {
 		if *email == "" {
 			return usagef(cmd, "--email is wanted")
 		}
-		secret, err := password()
+		field, secret, err := password()
 		if err != nil {
 			return err
 		}
 		var made struct{ User userJSON }
-		in := map[string]any{"email": *email, "name": *name, "password": secret}
+		in := map[string]any{"email": *email, "name": *name, field: secret}
 		if err := a.call(ctx, http.MethodPost, "/users", nil, in, &made); err != nil {
 			return err
 		}
@@ -166,17 +203,17 @@ func newUserLogout(std streams) *cobra.Command {
 
 func newUserPassword(std streams) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "password EMAIL --password-stdin",
+		Use:   "password EMAIL --password-stdin|--hash-stdin",
 		Short: "Set a user's password; the user's sessions end",
 		Args:  exactly(1, "the user's email or ID"),
 	}
-	password := passwordFlag(cmd, std)
+	password := passwordFlags(cmd, std)
 	return withAPI(cmd, func(ctx context.Context, a *api, args []string) error {
-		secret, err := password()
+		field, secret, err := password()
 		if err != nil {
 			return err
 		}
-		in := map[string]any{"password": secret}
+		in := map[string]any{field: secret}
 		if err := a.call(ctx, http.MethodPatch, userPath(args[0]), nil, in, nil); err != nil {
 			return err
 		}
