@@ -1,5 +1,6 @@
 # bars.awk bars OUTPUT: puts the figures of go test -bench beside their bars.
-# A bar that no benchmark answers is a miss, too.
+# A bar that no benchmark answers is a miss, too, unless only some were asked
+# for.
 FNR == NR {
 	if ($0 ~ /^#/ || NF < 4) next
 	n++
@@ -26,6 +27,7 @@ END {
 	format = "%-7s %14s %-10s bar %-8s %s: %s\n"
 	for (i = 1; i <= n; i++) {
 		f = of(name[i], unit[i])
+		if (f == "" && some != "") continue
 		verdict = f == "" ? "NONE" : f + 0 <= bar[i] + 0 ? "ok" : "MISSED"
 		if (verdict != "ok") status = 1
 		printf format, verdict, f, unit[i], bar[i], name[i], text[i]

@@ -150,13 +150,16 @@ func (w labWorld) record(b *lab.Bench, name string, open *closers) (stop func() 
 // the network server is no matter where the clock waits for it.
 const virtualPoll = 20 * time.Millisecond
 
+// labJournal is small, in bytes: making it is most of what a short case costs.
+const labJournal = 64 << 10
+
 // parts are those of a gateway.
 func (w labWorld) parts(open *closers) (p parts, err error) {
 	p = parts{log: w.log}
 	var seed [32]byte
 	binary.LittleEndian.PutUint64(seed[:], w.seed)
 	p.random = rand.NewChaCha8(seed) // nothing here is a secret
-	if p.store, err = store.Open(w.state, store.Options{Log: w.log}); err != nil {
+	if p.store, err = store.Open(w.state, store.Options{Log: w.log, JournalSize: labJournal}); err != nil {
 		return p, err
 	}
 	open.add(p.store.Close)

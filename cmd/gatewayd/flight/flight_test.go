@@ -204,15 +204,25 @@ func BenchmarkFrame(b *testing.B) {
 		b.Fatal(err)
 	}
 	out, in := []byte{0, 0x58, 0xC8, 0, 0, 0}, make([]byte, 6)
-	b.ReportAllocs()
 	n := byte(0)
-	for b.Loop() {
+	frame := func() {
 		n++
 		in[5] = n & 1
 		if err := c.Tx(out, in); err != nil {
 			b.Fatal(err)
 		}
 	}
+	for range 100_000 { // until the memory is full
+		frame()
+	}
+	const many = 10_000
+	for b.Loop() {
+		for range many {
+			frame()
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/many, "ns/frame")
+	b.ReportMetric(testing.AllocsPerRun(many, frame), "allocs/frame")
 }
 
 // silent is a port whose transfers take no time.

@@ -45,12 +45,12 @@ func (t *tap) Sent(d radio.Downlink, r radio.Report) {
 // Capture writes a pcapng file of everything on the air until ctx ends or a
 // write fails.
 func (b *Bench) Capture(ctx context.Context, w io.Writer, version0 bool) error {
+	t := &tap{make(chan func(*capture.Capture), captureQueue)}
+	defer b.layer.Observe(t)() // before the header: who has that misses nothing
 	c, err := capture.New(w, capture.Config{Gateway: b.gateway, Comment: "gatewayd", Version0: version0})
 	if err != nil {
 		return err
 	}
-	t := &tap{make(chan func(*capture.Capture), captureQueue)}
-	defer b.layer.Observe(t)()
 	for {
 		select {
 		case write := <-t.frames:
