@@ -94,7 +94,7 @@ func (l *links) stopAll() {
 // startLink lets a connection work, if the server runs.
 func (s *Server) startLink(c connection, req request) {
 	l := &link{
-		server: s, of: c, filter: req.filter, shape: req.shape, malformed: limiter(s.cfg.MaxMalformed),
+		server: s, of: c, filter: req.filter, shape: req.shape, malformed: mistakes(s.cfg.MaxMalformed),
 		log: s.log.With(slog.String("connection", c.ID)), done: make(chan struct{}),
 	}
 	roots, err := c.roots()

@@ -82,7 +82,7 @@ type Config struct {
 	MaxConnections int           // 4096
 	MaxMessage     int           // bytes of a message from an AS; 64 KiB
 	MaxRate        int           // messages a second that are read from an AS; the rest waits in its socket; 500
-	MaxMalformed   int           // malformed messages a second before a client is cut off; 20
+	MaxMalformed   int           // malformed messages a second, five times as many at once, before a client is cut off; 20
 	MaxRequests    int           // requests a second from one address or with one key; 500
 	PongInterval   time.Duration // 25 s, which clients rely on
 	WriteTimeout   time.Duration // for one message to one connection; 20 s

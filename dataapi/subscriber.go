@@ -81,7 +81,7 @@ func (c *subscriber) end(code int, why string) {
 // read owns the incoming half until the connection ends.
 func (c *subscriber) read() {
 	pace := limiter(c.server.cfg.MaxRate)
-	malformed := limiter(c.server.cfg.MaxMalformed)
+	malformed := mistakes(c.server.cfg.MaxMalformed)
 	c.conn.SetReadLimit(hardLimit)
 	c.conn.SetPingHandler(func(data string) error {
 		c.offer(newFrame(websocket.PongMessage, []byte(data)))
@@ -107,6 +107,10 @@ func (c *subscriber) read() {
 
 // limiter lets n things a second through, n of them at once.
 func limiter(n int) *rate.Limiter { return rate.NewLimiter(rate.Limit(n), n) }
+
+// mistakes lets n malformed messages a second through, five seconds' worth of
+// them at once: who tries out what is allowed doesn't flood.
+func mistakes(n int) *rate.Limiter { return rate.NewLimiter(rate.Limit(n), 5*n) }
 
 // closed says how it ended.
 func (c *subscriber) closed() {
