@@ -1,7 +1,6 @@
 package main
 
 import (
-	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -13,39 +12,9 @@ import (
 	"gatewayd/cmd/gatewayd/doctor"
 )
 
-// Support implements dataapi.Machine.
+// Support implements dataapi.Machine: doctor's bundle of the machine, with what
+// the daemon knows besides.
 func (m *machine) Support(w io.Writer) error {
-	z := zip.NewWriter(w)
-	for _, f := range []struct {
-		name string
-		make func(io.Writer) error
-	}{
-		{"system.json", func(w io.Writer) error { return indented(w, m.System()) }},
-		{"radio.json", func(w io.Writer) error { return indented(w, m.Radio()) }},
-		{"gatewayd.toml", m.cfg.Print},
-		{"log.txt", m.writeLog},
-		{"metrics.txt", m.server.WriteMetrics},
-		{"report.txt", m.writeReport},
-		{"goroutines.txt", func(w io.Writer) error { return pprof.Lookup("goroutine").WriteTo(w, 1) }},
-	} {
-		var text bytes.Buffer
-		if err := f.make(&text); err != nil {
-			fmt.Fprintf(&text, "\nnot complete: %v\n", err) // the rest is worth having
-		}
-		entry, err := z.CreateHeader(&zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: time.Now()})
-		if err != nil {
-			return err
-		}
-		if _, err := entry.Write(doctor.Scrub(text.Bytes())); err != nil {
-			return err
-		}
-	}
-	return z.Close()
-}
-
-// writeReport is what doctor says of the machine while the daemon has the
-// chip.
-func (m *machine) writeReport(w io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), reportPatience)
 	defer cancel()
 	s, err := doctorSubject(ctx, m.cfg)
@@ -53,8 +22,24 @@ func (m *machine) writeReport(w io.Writer) error {
 		return err
 	}
 	s.Daemon, s.Chip, s.NoChip = true, nil, "the daemon drives it"
-	doctor.Examine(ctx, s, nil).Print(w)
-	return nil
+	var more []doctor.File
+	for _, f := range []struct {
+		name string
+		make func(io.Writer) error
+	}{
+		{"system.json", func(w io.Writer) error { return indented(w, m.System()) }},
+		{"radio.json", func(w io.Writer) error { return indented(w, m.Radio()) }},
+		{"log.txt", m.writeLog},
+		{"metrics.txt", m.server.WriteMetrics},
+		{"goroutines.txt", func(w io.Writer) error { return pprof.Lookup("goroutine").WriteTo(w, 1) }},
+	} {
+		var text bytes.Buffer
+		if err := f.make(&text); err != nil {
+			fmt.Fprintf(&text, "\nnot complete: %v\n", err) // the rest is worth having
+		}
+		more = append(more, doctor.File{Name: f.name, Text: text.Bytes()})
+	}
+	return doctor.Bundle(w, s, doctor.Examine(ctx, s, nil), more...)
 }
 
 // reportPatience bounds what doctor may take beside a running daemon.

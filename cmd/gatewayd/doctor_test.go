@@ -59,7 +59,7 @@ func TestDoctorOfAMachineWithoutABoard(t *testing.T) {
 	if _, err := os.Stat("/dev/spidev0.0"); err == nil {
 		t.Skip("this machine has an SPI port")
 	}
-	bundle := filepath.Join(t.TempDir(), "support.tar.gz")
+	bundle := filepath.Join(t.TempDir(), "support.zip")
 	code, out, text := cli(t, "doctor", "-c", doctorConfig(t, ""), "--json", "--bundle", bundle)
 	var r doctor.Report
 	if err := json.Unmarshal([]byte(out), &r); err != nil {

@@ -46,7 +46,7 @@ examination was interrupted; 2 the command line or the configuration is wrong.`,
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the report as JSON")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "drive the board's lines without asking")
 	cmd.Flags().BoolVar(&o.noChip, "no-chip", false, "leave the chip and the board's lines alone")
-	cmd.Flags().StringVar(&o.bundle, "bundle", "", "also write a support bundle, without secrets, to `FILE` (.tar.gz)")
+	cmd.Flags().StringVar(&o.bundle, "bundle", "", "also write a support bundle, without secrets, to `FILE` (.zip)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := load()
 		if err != nil {

@@ -1,9 +1,8 @@
 package doctor
 
 import (
-	"archive/tar"
+	"archive/zip"
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"io"
 	"regexp"
@@ -25,28 +24,25 @@ func hostFiles() []string {
 	}
 }
 
-// Bundle writes a support bundle, a gzipped tar: the report, the
-// configuration, the board, what the host says of itself, and more files that
-// the caller has. Everything is scrubbed: see [Scrub].
+// Bundle writes a support bundle, a ZIP file: the report, the configuration,
+// the board, what the host says of itself, and more files that the caller has.
+// Everything is scrubbed: see [Scrub].
 func Bundle(w io.Writer, s Subject, r Report, more ...File) error {
 	files, err := bundleFiles(s, r)
 	if err != nil {
 		return err
 	}
-	z := gzip.NewWriter(w)
-	t := tar.NewWriter(z)
+	z := zip.NewWriter(w)
 	for _, f := range append(files, more...) {
-		text := Scrub(f.Text)
-		h := &tar.Header{Name: "gatewayd-support/" + f.Name, Mode: 0o600, Size: int64(len(text)), ModTime: r.At.Truncate(time.Second)}
-		if err := t.WriteHeader(h); err != nil {
+		h := &zip.FileHeader{Name: "gatewayd-support/" + f.Name, Method: zip.Deflate, Modified: r.At.Truncate(time.Second)}
+		h.SetMode(0o600)
+		entry, err := z.CreateHeader(h)
+		if err != nil {
 			return fmt.Errorf("support bundle: %s: %w", f.Name, err)
 		}
-		if _, err := t.Write(text); err != nil {
+		if _, err := entry.Write(Scrub(f.Text)); err != nil {
 			return fmt.Errorf("support bundle: %s: %w", f.Name, err)
 		}
-	}
-	if err := t.Close(); err != nil {
-		return fmt.Errorf("support bundle: %w", err)
 	}
 	if err := z.Close(); err != nil {
 		return fmt.Errorf("support bundle: %w", err)

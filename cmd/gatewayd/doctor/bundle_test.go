@@ -1,10 +1,8 @@
 package doctor_test
 
 import (
-	"archive/tar"
+	"archive/zip"
 	"bytes"
-	"compress/gzip"
-	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -52,24 +50,21 @@ func TestBundleHoldsReportConfigurationAndHostWithoutSecrets(t *testing.T) {
 	if err := doctor.Bundle(&b, p.subject, r, doctor.File{Name: "log.txt", Text: []byte("app_key=2b7e151628aed2a6abf7158809cf4f3c\n")}); err != nil {
 		t.Fatal(err)
 	}
-	z, err := gzip.NewReader(&b)
+	z, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	files := map[string]string{}
-	for tr := tar.NewReader(z); ; {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for _, f := range z.File {
+		r, err := f.Open()
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := io.ReadAll(tr)
+		text, err := io.ReadAll(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		files[strings.TrimPrefix(h.Name, "gatewayd-support/")] = string(text)
+		files[strings.TrimPrefix(f.Name, "gatewayd-support/")] = string(text)
 	}
 	for name, want := range map[string]string{
 		"report.txt": "Verdict:", "report.json": `"checks"`, "gatewayd.toml": "0.0.0.0:8080", "board.toml": "reset = 17",
