@@ -35,9 +35,8 @@ type Config struct {
 
 // Receiver is a satellite receiver.
 type Receiver struct {
-	cfg   Config
-	ubx   atomic.Bool
-	count atomic.Int64
+	cfg Config
+	ubx atomic.Bool
 }
 
 // New returns a receiver that has not been started.
@@ -59,9 +58,6 @@ func New(cfg Config) *Receiver {
 	}
 	return &Receiver{cfg: cfg}
 }
-
-// Seconds returns for how many seconds it has spoken.
-func (r *Receiver) Seconds() int { return int(r.count.Load()) }
 
 // Run speaks once a second until ctx ends, and then returns nil. It does not
 // close the line; a request can only end with it.
@@ -86,7 +82,6 @@ func (r *Receiver) Run(ctx context.Context, line io.ReadWriter) error {
 			}
 			return fmt.Errorf("simulated satellite receiver: %w", err)
 		}
-		r.count.Add(1)
 	}
 }
 
