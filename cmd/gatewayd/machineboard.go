@@ -50,11 +50,14 @@ func boardsOf(host fs.FS) dataapi.Boards {
 func (m *machine) Firmware() dataapi.Firmware {
 	dir := m.cfg.Firmware.Dir
 	f := dataapi.Firmware{Dir: dir, Images: []dataapi.FirmwareImage{}}
+	if m.cfg.Emulated() {
+		f.Writable = "the simulated chip needs none of it"
+	}
 	place := dir
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		place = filepath.Dir(dir) // the import makes it
 	}
-	if err := unix.Access(place, unix.W_OK); err != nil {
+	if err := unix.Access(place, unix.W_OK); err != nil && f.Writable == "" {
 		f.Writable = fmt.Sprintf("the daemon may not write to %s: run gatewayd firmware import on the gateway, or set firmware.dir to a folder of its own", dir)
 	}
 	all, _ := concentrator.CheckFirmware(dir) // each image tells what is wrong with it

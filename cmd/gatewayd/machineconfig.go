@@ -23,7 +23,7 @@ func (m *machine) Config() dataapi.Configuration {
 	if now, err := config.Load(m.parts.file); err == nil {
 		cfg = now
 	}
-	choices := map[string][]string{"region.name": region.Names(), "concentrator.board": board.Names()}
+	choices := map[string][]string{"region.name": region.Names(), "concentrator.board": board.Names(), "concentrator.driver": {config.DriverSX1302, config.DriverEmulated}}
 	for _, v := range cfg.Values() {
 		c.Keys = append(c.Keys, dataapi.ConfigKey{Key: v.Key, Value: v.Value, Default: v.Default, Meaning: v.Meaning, Choices: append([]string{}, choices[v.Key]...)})
 	}

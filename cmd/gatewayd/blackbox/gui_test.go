@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 func TestThePageInARealBrowser(t *testing.T) {
@@ -15,7 +16,9 @@ func TestThePageInARealBrowser(t *testing.T) {
 	if err := d.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	play(t, "gui.mjs", map[string]string{"HTTP": "http://" + d.http, "AIR": d.air},
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // many pages; two on an idle machine
+	defer cancel()
+	playUntil(ctx, t, "gui.mjs", map[string]string{"HTTP": "http://" + d.http, "AIR": d.air},
 		map[string]func(context.Context) error{
 			"restart": func(ctx context.Context) error {
 				if err := d.kill(); err != nil {

@@ -28,10 +28,11 @@ export class Browser {
 
   goto (route) { return this.page.goto(`${this.base}/#/${route}`) }
 
-  // accessible asserts that axe-core finds nothing serious on the page.
-  async accessible (what) {
+  // accessible asserts that axe-core finds nothing serious on the page, by all
+  // rules or by those that are named.
+  async accessible (what, rules) {
     await this.page.evaluate(axe)
-    const { violations } = await this.page.evaluate(() => globalThis.axe.run())
+    const { violations } = await this.page.evaluate(runOnly => globalThis.axe.run(runOnly ? { runOnly } : {}), rules)
     const bad = violations.filter(v => v.impact === 'serious' || v.impact === 'critical')
       .map(v => `${v.id}: ${v.help}\n    ${v.nodes.slice(0, 3).map(n => n.html).join('\n    ')}`)
     assert.deepEqual(bad, [], `what axe-core finds on ${what}`)

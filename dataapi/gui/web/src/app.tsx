@@ -70,11 +70,13 @@ export function App() {
           <div class="brand">
             <img src="icon.svg" width="24" height="24" alt="" /> gatewayd
           </div>
-          {Object.entries(pages).map(([id, p]) => (
-            <a key={id} href={`#/${id}`} aria-current={id === name ? "page" : undefined}>
-              {p.title}
-            </a>
-          ))}
+          <div class="links">
+            {Object.entries(pages).map(([id, p]) => (
+              <a key={id} href={`#/${id}`} aria-current={id === name ? "page" : undefined}>
+                {p.title}
+              </a>
+            ))}
+          </div>
           <div class="end">
             <Link />
             <button class="link" onClick={() => void signOut(() => setWho("nobody"))}>

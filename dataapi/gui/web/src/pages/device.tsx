@@ -16,6 +16,7 @@ import { JoinsCard, SessionCard, useDeviceState } from "./device/session";
 import { Secrets, Settings } from "./device/settings";
 
 const shown = 60; // messages
+const quiet = ["info", "location", "downlink_request"]; // a frame's details have them
 
 export function DevicePage(p: { eui: string }) {
   tick.value;
@@ -31,9 +32,11 @@ export function DevicePage(p: { eui: string }) {
       </p>
       <div class="row between">
         <h1 class="mono">{d.dev_eui}</h1>
-        <Tags of={d.tags} />
+        <span>
+          <Tags of={d.tags} />
+        </span>
       </div>
-      <div class="cards">
+      <div class="cards packed">
         {d.multicast ? <Group of={d} /> : <Facet of={d} />}
         <Send device={d} />
         <Explain eui={d.dev_eui} />
@@ -56,7 +59,8 @@ export function DevicePage(p: { eui: string }) {
 function newestOf(eui: string): Message[] {
   const list: Message[] = [];
   for (let i = messages.length - 1; i >= 0 && list.length < shown; i--) {
-    if (messages[i]!.meta.device === eui) list.push(messages[i]!);
+    const m = messages[i]!;
+    if (m.meta.device === eui && !quiet.includes(m.type)) list.push(m);
   }
   return list;
 }

@@ -135,8 +135,8 @@ function Pages(p: { offset: number; total: number; onTurn: (offset: number) => v
 /** A word without a colon looks for DevEUIs (hex) or else tags. */
 function asQuery(q: string): string {
   return q
-    .trim()
     .split(/\s+/)
+    .filter(Boolean)
     .map((w) => (w.includes(":") && !/^[0-9a-f]{2}(:[0-9a-f]{2})+$/i.test(w) ? w : /^[0-9a-f:-]+$/i.test(w) ? `dev_eui:${w.replace(/[:-]/g, "")}` : `tag:${w}`))
     .join(" ");
 }

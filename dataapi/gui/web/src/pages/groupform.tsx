@@ -7,7 +7,7 @@ import { randomHex, tagList, useNewDevice } from "./newdevice";
 
 const fresh = () => ({
   dev_eui: randomHex(8),
-  dev_addr: "",
+  dev_addr: `00${randomHex(3)}`, // of a private network, NetID 0
   nwkskey: randomHex(16),
   appskey: randomHex(16),
   tags: "",

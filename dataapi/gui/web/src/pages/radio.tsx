@@ -47,7 +47,7 @@ export function RadioPage() {
           <Card title="Channels">
             <Spectrum channels={r.channels} radios={r.radios} />
           </Card>
-          <div class="cards">
+          <div class="cards packed">
             <Card title="Chip">
               <Facts
                 of={[
@@ -98,7 +98,7 @@ function Ledger(p: { of: Duty[] }) {
         const share = d.allowed ? d.used / d.allowed : 0;
         return (
           <div key={d.band + d.from}>
-            <div class="row between">
+            <div class="row between tight">
               <span>
                 {d.band} <span class="quiet">{d.from}–{d.to} MHz</span>
               </span>

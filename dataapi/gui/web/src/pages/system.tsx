@@ -8,6 +8,7 @@ import { Backup } from "./backup";
 import { Clock } from "./clock";
 import { Config } from "./config";
 import { Audit, Log } from "./log";
+import { Software } from "./software";
 
 export interface SystemState {
   version: string;
@@ -33,15 +34,19 @@ const tabs: [string, string][] = [
   ["log", "Log"],
   ["audit", "Who did what"],
   ["backup", "Backup"],
+  ["software", "Software"],
 ];
+
+const views: Record<string, () => preact.JSX.Element> = { state: State, config: () => <Config />, log: Log, audit: Audit, backup: Backup, software: Software };
 
 export function System(p: { route: string[] }) {
   const at = p.route[1] || "state";
+  const Page = views[at] ?? State;
   return (
     <>
       <h1>System</h1>
       <Tabs at={at} of={tabs} base="system" />
-      {at === "config" ? <Config /> : at === "log" ? <Log /> : at === "audit" ? <Audit /> : at === "backup" ? <Backup /> : <State />}
+      <Page />
     </>
   );
 }
@@ -53,7 +58,7 @@ function State() {
   return (
     <>
       <Problem text={error || (x.ready !== "ok" ? `Uplinks reach nobody: ${x.ready}` : "")} />
-      <div class="cards">
+      <div class="cards packed">
         <Card title="gatewayd">
           <Facts
             of={[

@@ -83,9 +83,9 @@ export function TimingPage() {
           <p class={`big ${worst === 0 ? "good" : "warn"}`}>{sent.length ? `${worst} µs` : "–"}</p>
           <p class="quiet">between the planned microsecond and the one that the chip reports</p>
         </Card>
-        <Card title="Too late">
+        <Card title="Missed">
           <p class={`big ${late.length ? "bad" : ""}`}>{late.length}</p>
-          <p class="quiet">answers that missed their last window</p>
+          <p class="quiet">windows that a frame came too late for; RX2 may have followed</p>
         </Card>
       </div>
       <Leads device={only} />
@@ -121,7 +121,7 @@ export function TimingPage() {
                       <td class="num hide-small">{micros(l.m.params.timing!.armed)}</td>
                       <td class="num hide-small">{micros(l.m.params.timing!.started)}</td>
                       <td class={`num ${l.off === undefined ? "bad" : l.off === 0 ? "good" : "warn"}`}>{l.off === undefined ? "too late" : `${l.off} µs`}</td>
-                      <td class="num">{seconds(l.margin)}</td>
+                      <td class="num">{l.off === undefined ? "–" : seconds(l.margin)}</td>
                       <td class={`num ${l.lead !== undefined && l.lead < 0 ? "bad" : ""}`}>{seconds(l.lead)}</td>
                     </tr>
                   ))}
@@ -170,10 +170,12 @@ function Leads(p: { device: string }) {
   );
 }
 
+const short = (s: number) => (s === 0 ? "0" : s < 1 ? `${+(s * 1e3).toPrecision(3)} ms` : `${s} s`);
+
 function Histogram(p: { of: Lead; buckets: number[] }) {
   const counts = p.of.histogram.join();
   const data = useMemo<[number[], number[]]>(() => [p.of.histogram.map((_, i) => i), p.of.histogram], [counts]);
-  const end = (i: number) => (i <= 0 ? "late" : i <= p.buckets.length ? `≥ ${seconds(p.buckets[i - 1])}` : "");
+  const end = (i: number) => (i <= 0 ? "late" : i <= p.buckets.length ? `≥ ${short(p.buckets[i - 1]!)}` : "");
   return (
     <Plot
       label={`Histogram of the answers' lead: least ${seconds(p.of.least)}, mean ${seconds(p.of.mean)}`}

@@ -7,6 +7,7 @@ import type { Device, Gateway, Key } from "../types";
 import { Clock } from "./clock";
 import { Config } from "./config";
 import { NewKey, TryIt } from "./keys";
+import { useOffers } from "./offers";
 
 const steps = ["The gateway", "The first key", "The first device"];
 
@@ -59,6 +60,7 @@ export function Welcome() {
 }
 
 function TheGateway() {
+  const offers = useOffers();
   const { value } = useLoad((s) => get<{ gateways: Gateway[] }>("/gateways", s), [], 5000);
   const g = value?.gateways[0];
   return (
@@ -76,7 +78,7 @@ function TheGateway() {
           <p class="note warn">There is no concentrator yet. The page “System” says what is wrong.</p>
         )}
       </Card>
-      <Config wanted={["region.name", "concentrator.driver", "concentrator.board"]} title="Where it is, and what it is made of" />
+      <Config wanted={["region.name", "concentrator.driver", "concentrator.board"]} title="Where it is, and what it is made of" offers={offers} />
       <p />
       <Clock />
     </>

@@ -14,12 +14,12 @@ export function FrameTable(p: { of: Message[]; collided?: ReadonlySet<Message>; 
           <th>Time</th>
           <th>What</th>
           <th>Device</th>
-          <th class="num">FCnt</th>
-          <th class="hide-small">Data rate</th>
-          <th class="num hide-small">MHz</th>
+          <th class="num hide-small hide-split">FCnt</th>
+          <th class="hide-small hide-split">Data rate</th>
+          <th class="num hide-small hide-split">MHz</th>
           <th class="num">RSSI</th>
-          <th class="num hide-small">SNR</th>
-          <th class="num hide-small">Bytes</th>
+          <th class="num hide-small hide-split">SNR</th>
+          <th class="num hide-small hide-split">Bytes</th>
           <th>Content</th>
         </tr>
       </thead>
@@ -61,12 +61,12 @@ class Line extends Component<LineProps> {
           {collided && <span class="bad"> collided</span>}
         </td>
         <td>{nameOf(m)}</td>
-        <td class="num">{counter(m)}</td>
-        <td class="hide-small">{r ? dataRate(r) : ""}</td>
-        <td class="num hide-small">{mhz(r?.freq)}</td>
+        <td class="num hide-small hide-split">{counter(m)}</td>
+        <td class="hide-small hide-split">{r ? dataRate(r) : ""}</td>
+        <td class="num hide-small hide-split">{mhz(r?.freq)}</td>
         <td class="num">{r?.hardware.rssi !== undefined ? number(r.hardware.rssi) : ""}</td>
-        <td class="num hide-small">{r?.hardware.snr !== undefined ? number(r.hardware.snr, 1) : ""}</td>
-        <td class="num hide-small">{r?.size}</td>
+        <td class="num hide-small hide-split">{r?.hardware.snr !== undefined ? number(r.hardware.snr, 1) : ""}</td>
+        <td class="num hide-small hide-split">{r?.size}</td>
         <td class="wrap">{gist(m)}</td>
       </tr>
     );

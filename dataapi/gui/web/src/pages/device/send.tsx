@@ -52,12 +52,13 @@ function whenItGoes(d: Device): string {
 }
 
 const giveUp = 30_000; // ms for the network server to offer a window
+const longest = 600_000; // ms that a frame may wait for its ping slot
 
 /** Answers the next request for this device, and tells what became of it. */
 function answerNext(eui: string, known: Set<string | undefined>, data: Uint8Array, port: number, confirmed: boolean, tell: (s: string) => void) {
   let hash = "";
   const payload = btoa(String.fromCharCode(...data));
-  const until = Date.now() + giveUp;
+  let until = Date.now() + giveUp;
   const stop = tick.subscribe(() => {
     for (const m of messages) {
       if (m.meta.device !== eui || m.meta.history || known.has(m.meta.packet_id)) continue;
@@ -65,19 +66,18 @@ function answerNext(eui: string, known: Set<string | undefined>, data: Uint8Arra
       if (!hash && m.type === "downlink_request") {
         hash = m.meta.packet_hash ?? "";
         send({ type: "downlink_response", meta: m.meta, params: { port, confirmed, payload } });
+        until = Date.now() + longest;
         tell("handed over; it waits for its window");
       } else if (hash && m.type === "downlink" && m.params.port === port && m.params.payload === payload) {
         // It carries the packet_hash of the uplink that it follows.
         tell(`on the air in ${m.params.timing?.window ?? "its window"}, ${m.params.timing?.margin !== undefined ? seconds(m.params.timing.margin) + " to spare" : ""}`);
         return queueMicrotask(stop);
       } else if (m.type === "error" && (!hash || m.meta.packet_hash === hash)) {
-        tell(`refused: ${m.params.message}`);
-        return queueMicrotask(stop);
+        tell(m.params.message ?? ""); // it may go out in another window yet
       }
     }
-    if (!hash && Date.now() > until) {
-      tell("The network server offered no window; see “Why?”.");
-      queueMicrotask(stop);
-    }
+    if (Date.now() < until) return;
+    if (!hash) tell("The network server offered no window; see “Why?”.");
+    queueMicrotask(stop);
   });
 }
