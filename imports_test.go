@@ -54,6 +54,7 @@ func rules() map[string]rule {
 		"dataapi/gui":            {},
 		"dataapi/client":         {theirs: []string{"github.com/gorilla/websocket"}},
 		"docs/examples":          {ours: []string{"dataapi/client"}},
+		"dataapi/inproc":         {},
 		"dataapi/devicefile":     {},
 		"dataapi/schema":         {theirs: []string{"github.com/santhosh-tekuri/jsonschema/..."}},
 	}

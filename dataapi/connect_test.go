@@ -130,7 +130,7 @@ func TestWaysToAuthorise(t *testing.T) {
 			for i := 0; i+1 < len(c.header); i += 2 {
 				h.Set(c.header[i], c.header[i+1])
 			}
-			d := websocket.Dialer{NetDialContext: r.pipes.dial}
+			d := websocket.Dialer{NetDialContext: r.pipes.Dial}
 			for _, path := range []string{"/api/v1.0/data", "/api/data"} {
 				conn, res, err := d.Dial("ws://gateway"+path+"?"+c.query, h) //nolint:bodyclose // Dial closes it
 				if (err == nil) != c.connects {

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gatewayd/dataapi/inproc"
 	"gatewayd/nsedge"
 )
 
@@ -20,7 +21,7 @@ const connectionsPath = "/api/v1.0/connections"
 
 // hook is an application server that waits for posts.
 type hook struct {
-	pipes *pipes
+	pipes *inproc.Listener
 
 	mu     sync.Mutex
 	posts  []envelope
@@ -29,7 +30,7 @@ type hook struct {
 }
 
 func startHook(t *testing.T) *hook {
-	h := &hook{pipes: newPipes()}
+	h := &hook{pipes: inproc.Listen()}
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(h.serve)}
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Serve(h.pipes) })
@@ -61,7 +62,7 @@ func (h *hook) got() (posts []envelope, paths []string) {
 }
 
 // dialer reaches the hook by any name.
-func (h *hook) dialer() func(context.Context, string, string) (net.Conn, error) { return h.pipes.dial }
+func (h *hook) dialer() func(context.Context, string, string) (net.Conn, error) { return h.pipes.Dial }
 
 func (r *rig) connection(body string) (id string) {
 	r.Helper()

@@ -6,26 +6,12 @@ import (
 	"testing"
 
 	"gatewayd/nsedge"
-	"gatewayd/nsedge/region"
-	"gatewayd/nsedge/store"
 )
 
-// realEdge is a rig with a real edge, which nobody runs.
+// realEdge is a rig with a real edge and three devices.
 func realEdge(t *testing.T) *rig {
 	t.Helper()
-	st, err := store.Open(t.TempDir(), store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { st.Close() })
-	reg, err := region.Lookup("EU868")
-	if err != nil {
-		t.Fatal(err)
-	}
-	edge, err := nsedge.New(nsedge.Config{Region: reg, Store: st}, silentAir{}, func(nsedge.Event) {})
-	if err != nil {
-		t.Fatal(err)
-	}
+	edge, _ := newEdge(t)
 	r := start(t, Config{Edge: edge})
 	for _, body := range []string{
 		`{"dev_eui":"0102030405060708","activation":"ABP","dev_addr":"01020304","nwkskey":"000102030405060708090a0b0c0d0e0f","appskey":"000102030405060708090a0b0c0d0e0f","counter_up":7,"rx1":{"delay":5},"tags":["mine"]}`,

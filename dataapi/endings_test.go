@@ -209,7 +209,7 @@ func TestAConnectionCutAtAnyByteLeavesNothing(t *testing.T) {
 		frame := "\x81\x82\x00\x00\x00\x00{}" // text, masked with zeros
 		whole := handshake + frame
 		for n := range len(whole) + 1 {
-			c, err := r.pipes.dial(t.Context(), "", "")
+			c, err := r.pipes.Dial(t.Context(), "", "")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -27,7 +27,7 @@ func (r *rig) watchAir() (lines *bufio.Scanner, status int, end func()) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	client := http.Client{Transport: &http.Transport{DialContext: r.pipes.dial, DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DialContext: r.pipes.Dial, DisableKeepAlives: true}}
 	res, err := client.Do(req) //nolint:bodyclose // the caller's, by the returned function
 	if err != nil {
 		r.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gatewayd/dataapi/inproc"
 	"gatewayd/nsedge"
 	"gatewayd/radio"
 )
@@ -137,7 +138,7 @@ func TestBands(t *testing.T) {
 func TestTheLocalHandlerNeedsNoToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Config{})
-		local := newPipes()
+		local := inproc.Listen()
 		server := &http.Server{Handler: r.LocalHandler(), ReadHeaderTimeout: time.Second}
 		go func() { _ = server.Serve(local) }()
 		defer server.Close()
@@ -196,7 +197,7 @@ func TestAListenerThatFailsIsReported(t *testing.T) {
 func TestARequestThatHangsDelaysTheEndOnlyBriefly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Config{})
-		c, err := r.pipes.dial(t.Context(), "", "")
+		c, err := r.pipes.Dial(t.Context(), "", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"gatewayd/dataapi/inproc"
 	"gatewayd/dataapi/schema/schematest"
 	"gatewayd/nsedge"
 	"gatewayd/radio"
@@ -140,47 +140,13 @@ func (brokenEdge) Device(context.Context, radio.EUI64) (nsedge.Device, error) {
 }
 func (brokenEdge) Devices(context.Context, func(nsedge.Device) bool) error { return errBroken }
 
-// pipes is a listener whose connections are net.Pipes: synchronous, without
-// buffers, and at home in a synctest bubble.
-type pipes struct {
-	conns chan net.Conn
-	once  sync.Once
-	end   chan struct{}
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), end: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.end:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.end) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 8080} }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.end:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // rig is a running server with a client's means to reach it.
 type rig struct {
 	*testing.T
 	*Server
 	edge  *fakeEdge
 	log   *bytes.Buffer // read it after stop
-	pipes *pipes
+	pipes *inproc.Listener
 	token string // has all rights
 	stop  func(cause error)
 }
@@ -201,7 +167,7 @@ const testNetwork = "358b679dd88d47948f6e108677b4b79a"
 
 func start(t *testing.T, cfg Config) *rig {
 	t.Helper()
-	r := &rig{T: t, edge: newFakeEdge(), log: &bytes.Buffer{}, pipes: newPipes()}
+	r := &rig{T: t, edge: newFakeEdge(), log: &bytes.Buffer{}, pipes: inproc.Listen()}
 	if cfg.Edge == nil {
 		cfg.Edge = r.edge
 	}
@@ -254,7 +220,7 @@ func (r *rig) key(k Key) string {
 // connect opens the Data API; query has no token.
 func (r *rig) connect(query string) *websocket.Conn {
 	r.Helper()
-	d := websocket.Dialer{NetDialContext: r.pipes.dial}
+	d := websocket.Dialer{NetDialContext: r.pipes.Dial}
 	c, _, err := d.Dial("ws://gateway/api/v1.0/data?access_token="+r.token+"&"+query, nil) //nolint:bodyclose // Dial closes it
 	if err != nil {
 		r.Fatal(err)
@@ -314,12 +280,26 @@ func closeCode(c *websocket.Conn) (int, string) {
 // rest calls the Management API with all rights, or with those of the header.
 func (r *rig) rest(method, path, body string, header ...string) (int, map[string]any) {
 	r.Helper()
-	client := http.Client{Transport: &http.Transport{DialContext: r.pipes.dial, DisableKeepAlives: true}}
+	res, out := r.raw(method, path, body, append([]string{"Authorization", "Bearer " + r.token}, header...)...)
+	return res.StatusCode, out
+}
+
+// response is what of an answer is not its body.
+type response struct {
+	StatusCode int
+	Header     http.Header
+}
+
+func (r response) Cookies() []*http.Cookie { return (&http.Response{Header: r.Header}).Cookies() }
+
+// raw calls the API without a token of its own.
+func (r *rig) raw(method, path, body string, header ...string) (response, map[string]any) {
+	r.Helper()
+	client := http.Client{Transport: &http.Transport{DialContext: r.pipes.Dial, DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(r.Context(), method, "http://gateway"+path, strings.NewReader(body))
 	if err != nil {
 		r.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+r.token)
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -336,7 +316,7 @@ func (r *rig) rest(method, path, body string, header ...string) (int, map[string
 	if len(text) > 0 && json.Unmarshal(text, &out) != nil {
 		out = map[string]any{"text": string(text)}
 	}
-	return res.StatusCode, out
+	return response{res.StatusCode, res.Header}, out
 }
 
 func mustEUI(s string) radio.EUI64 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -14,39 +13,6 @@ import (
 
 	"github.com/gorilla/websocket"
 )
-
-// response is what of an answer is not its body.
-type response struct {
-	StatusCode int
-	Header     http.Header
-}
-
-func (r response) Cookies() []*http.Cookie { return (&http.Response{Header: r.Header}).Cookies() }
-
-// raw calls the API without a token of its own.
-func (r *rig) raw(method, path, body string, header ...string) (response, map[string]any) {
-	r.Helper()
-	client := http.Client{Transport: &http.Transport{DialContext: r.pipes.dial, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(r.Context(), method, "http://gateway"+path, strings.NewReader(body))
-	if err != nil {
-		r.Fatal(err)
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		r.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		r.Fatal(err)
-	}
-	var out map[string]any
-	_ = json.Unmarshal(text, &out) // 204 has none
-	return response{res.StatusCode, res.Header}, out
-}
 
 const (
 	email     = "ann@example.org"
@@ -121,7 +87,7 @@ func TestTheTokenOfASignInWorksEverywhere(t *testing.T) {
 				t.Errorf("%s: %d %v", name, res.StatusCode, body)
 			}
 		}
-		d := websocket.Dialer{NetDialContext: r.pipes.dial}
+		d := websocket.Dialer{NetDialContext: r.pipes.Dial}
 		for _, h := range []http.Header{{"Authorization": {"Bearer " + token}}, {"Cookie": {"session_token=" + token}, "Origin": {"http://gateway"}}} {
 			conn, _, err := d.Dial("ws://gateway/api/v1.0/data", h) //nolint:bodyclose // Dial closes it
 			if err != nil {

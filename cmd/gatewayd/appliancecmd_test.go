@@ -13,7 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"gatewayd/cmd/gatewayd/inproc"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/dataapi"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
-	"gatewayd/cmd/gatewayd/inproc"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/halconf"
 	"gatewayd/concentrator/sx1302sim"

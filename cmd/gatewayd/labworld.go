@@ -15,7 +15,7 @@ import (
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
-	"gatewayd/cmd/gatewayd/inproc"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/cmd/gatewayd/lab"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/sx1302sim"

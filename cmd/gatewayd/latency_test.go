@@ -13,7 +13,7 @@ import (
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
-	"gatewayd/cmd/gatewayd/inproc"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/concentrator"
 	"gatewayd/dataapi"
 	"gatewayd/nsedge/enddevice"

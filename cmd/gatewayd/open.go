@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"gatewayd/cmd/gatewayd/config"
-	"gatewayd/cmd/gatewayd/inproc"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/dataapi"
 	"gatewayd/nsedge"
 	"gatewayd/nsedge/region"

@@ -13,31 +13,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"gatewayd/dataapi/inproc"
 )
 
-// pipes is a listener of net.Pipes, which are at home in a synctest bubble.
+// pipes is a network inside the process that remembers what was dialled, and
+// can hang.
 type pipes struct {
-	conns chan net.Conn
-	end   chan struct{}
-	once  sync.Once
-
+	*inproc.Listener
 	mu    sync.Mutex
 	dials []string
 	hang  bool
 }
 
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.end:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.end) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p *pipes) dial(ctx context.Context, _, address string) (net.Conn, error) {
+func (p *pipes) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	p.mu.Lock()
 	p.dials = append(p.dials, address)
 	hang := p.hang
@@ -46,15 +35,7 @@ func (p *pipes) dial(ctx context.Context, _, address string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.end:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return p.Dial(ctx, network, address)
 }
 
 // seen is a request as the receiver saw it.
@@ -90,7 +71,7 @@ func (b *bench) posts() (out []seen) {
 
 func startHTTP(t *testing.T, cfg HTTPConfig, receiver http.HandlerFunc) *bench {
 	t.Helper()
-	b := &bench{T: t, pipes: &pipes{conns: make(chan net.Conn), end: make(chan struct{})}, began: time.Now()}
+	b := &bench{T: t, pipes: &pipes{Listener: inproc.Listen()}, began: time.Now()}
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		b.mu.Lock()
@@ -261,104 +242,6 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-func TestHealthIsAskedAtTheStartAndAfterTenSecondsOfSilence(t *testing.T) {
-	for code, state := range map[int]string{200: "connected", 405: "connected", 404: "connected", 500: "down", 503: "down"} {
-		synctest.Test(t, func(t *testing.T) {
-			b := startHTTP(t, HTTPConfig{URL: "http://as.example:8000/hook/{device}"}, func(w http.ResponseWriter, r *http.Request) {
-				if r.Method == http.MethodOptions {
-					w.WriteHeader(code)
-				}
-			})
-			if s := b.Status(); s.State != state {
-				t.Errorf("%d: %+v", code, s)
-			}
-			time.Sleep(25 * time.Second) // virtual
-			b.Offer(message(1))          // breaks the silence
-			time.Sleep(19 * time.Second) // virtual
-			var at []time.Duration
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			for _, s := range b.seen {
-				if s.method == http.MethodOptions {
-					at = append(at, s.at)
-					if s.uri != "/hook/" {
-						t.Errorf("asked at %s", s.uri)
-					}
-				}
-			}
-			if want := []time.Duration{0, 10 * time.Second, 20 * time.Second, 35 * time.Second}; !slices.Equal(at, want) {
-				t.Errorf("asked at %v, want %v", at, want)
-			}
-		})
-	}
-}
-
-func TestFailuresPauseTheConnectionForAMinute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := 0
-		b := startHTTP(t, HTTPConfig{}, func(w http.ResponseWriter, r *http.Request) {
-			if r.Method != http.MethodPost {
-				return
-			}
-			n++
-			if n > 95 && n <= 100 {
-				w.WriteHeader(http.StatusInternalServerError)
-			}
-		})
-		for i := range 100 {
-			if s := b.Status(); s.State == "paused" {
-				t.Fatalf("paused after %d requests", i)
-			}
-			b.Offer(message(i))
-			time.Sleep(time.Millisecond) // virtual
-		}
-		if s := b.Status(); s.State != "paused" {
-			t.Fatalf("5 of 100 failed: %+v", s)
-		}
-		before := len(b.posts())
-		time.Sleep(pauseDuration - 2*time.Millisecond) // virtual
-		b.Offer(message(1))
-		synctest.Wait()
-		if after := len(b.posts()); after != before {
-			t.Errorf("%d requests during the pause", after-before)
-		}
-		time.Sleep(10 * time.Millisecond) // virtual
-		b.Offer(message(2))
-		synctest.Wait()
-		if s := b.Status(); s.State != "connected" || len(b.posts()) != before+1 {
-			t.Errorf("after the pause: %+v", s)
-		}
-	})
-}
-
-func TestThePauseCountsTenMinutes(t *testing.T) {
-	at := func(d time.Duration) time.Time { return time.Unix(1_700_000_000, 0).Add(d) }
-	var p pause
-	for i := range 96 {
-		p.count(at(0), i >= 4) // 4 fail
-	}
-	for range 3 {
-		p.count(at(time.Minute), true)
-	}
-	if p.count(at(time.Minute), true) || p.active(at(time.Minute)) {
-		t.Error("4 of 100 is less than 5 %")
-	}
-	if p.count(at(11*time.Minute), false) {
-		t.Error("what is older than ten minutes counts")
-	}
-	p = pause{}
-	for range 95 {
-		p.count(at(0), true)
-	}
-	p.count(at(0), false)
-	for range 3 {
-		p.count(at(9*time.Minute), false)
-	}
-	if !p.count(at(9*time.Minute), false) || !p.active(at(9*time.Minute+59*time.Second)) || p.active(at(10*time.Minute)) {
-		t.Error("5 of 100 failed within ten minutes: no pause of a minute")
-	}
-}
-
 func TestAtMostTenConnectionsAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -473,38 +356,5 @@ func TestErrorsDoNotShowTheURL(t *testing.T) {
 		if s := b.Status(); s.Failed == 0 || strings.Contains(s.LastError, "secret") || s.LastError == "" {
 			t.Errorf("%+v", s)
 		}
-	})
-}
-
-func TestTemplatesAreChecked(t *testing.T) {
-	for _, c := range []struct {
-		check func(string) error
-		text  string
-		good  bool
-	}{
-		{CheckURL, "http://127.0.0.1:8000/{type}?d={device}", true}, {CheckURL, "https://as.example", true},
-		{CheckURL, "http://{device}.example/x", false}, {CheckURL, "http://as.example/{devise}", false}, {CheckURL, "ftp://as.example/", false}, {CheckURL, "/x", false}, {CheckURL, "", false}, {CheckURL, "http://", false},
-		{CheckURI, "mqtt://u:p@broker:1883", true}, {CheckURI, "wss://broker/mqtt", true}, {CheckURI, "mqtts://broker", true}, {CheckURI, "http://broker", false}, {CheckURI, "broker:1883", false}, {CheckURI, "", false},
-		{CheckTopicUp, "a/{device}/{type}", true}, {CheckTopicUp, "", false}, {CheckTopicUp, "a/+", false}, {CheckTopicUp, "a/#", false}, {CheckTopicUp, "a/{x}", false},
-		{CheckTopicDown, "", true}, {CheckTopicDown, "a/+/b/#", true}, {CheckTopicDown, "a/{device}/down", true}, {CheckTopicDown, "a/#/b", false}, {CheckTopicDown, "a/b+", false}, {CheckTopicDown, "a/x{device}", false}, {CheckTopicDown, "{x}", false},
-	} {
-		if err := c.check(c.text); (err == nil) != c.good {
-			t.Errorf("%q: %v", c.text, err)
-		}
-	}
-}
-
-func FuzzTemplates(f *testing.F) {
-	f.Add("http://as.example/{type}/{device}")
-	f.Add("a/{device}/+/#")
-	f.Fuzz(func(t *testing.T, text string) {
-		if CheckURL(text) == nil {
-			h := NewHTTP(HTTPConfig{URL: text})
-			req, err := h.newRequest(t.Context(), http.MethodPost, message(1), 0)
-			if err != nil || req.URL.Host == "" {
-				t.Errorf("%q: %v", text, err)
-			}
-		}
-		_, _, _ = CheckURI(text), CheckTopicUp(text), CheckTopicDown(text)
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +57,10 @@ type MQTT struct {
 	failed  atomic.Uint64
 	dropped atomic.Uint64
 
+	// For tests.
+	ack  time.Duration            // ackTimeout
+	dial func() (net.Conn, error) // nil: the network
+
 	mu    sync.Mutex
 	state string
 	fault string
@@ -62,7 +68,7 @@ type MQTT struct {
 
 // NewMQTT makes an adapter; URI and topics must be good by their checks.
 func NewMQTT(cfg MQTTConfig) *MQTT {
-	return &MQTT{cfg: cfg, down: make(chan []byte, downQueue), tell: make(chan Message, tellQueue), state: "starting"}
+	return &MQTT{cfg: cfg, down: make(chan []byte, downQueue), tell: make(chan Message, tellQueue), ack: ackTimeout, state: "starting"}
 }
 
 // Offer publishes a message that is in no history; it drops what doesn't fit.
@@ -162,8 +168,11 @@ func (m *MQTT) options(lost chan<- error) *mqtt.ClientOptions {
 	o.SetAutoReconnect(false)
 	o.SetConnectRetry(false)
 	o.SetConnectTimeout(brokerTimeout)
-	o.SetWriteTimeout(ackTimeout)
+	o.SetWriteTimeout(m.ack)
 	o.SetKeepAlive(30 * time.Second)
+	if m.dial != nil {
+		o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return m.dial() })
+	}
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
 		select {
 		case lost <- err:
@@ -217,7 +226,7 @@ var (
 
 // publish until something is wrong with the connection.
 func (m *MQTT) publish(ctx context.Context, client mqtt.Client, f *flight, lost <-chan error) error {
-	late := time.NewTimer(ackTimeout)
+	late := time.NewTimer(m.ack)
 	defer late.Stop()
 	for {
 		more := m.fill(client, f)
@@ -239,18 +248,32 @@ func (m *MQTT) publish(ctx context.Context, client mqtt.Client, f *flight, lost 
 		case msg := <-tell:
 			m.send(client, f, msg)
 		case <-oldest:
-			if err := f.waiting[0].token.Error(); err != nil {
-				return fmt.Errorf("publish: %w", err)
+			if err := m.acknowledged(f); err != nil {
+				return err
 			}
-			if n := f.waiting[0].number; n > 0 {
-				f.acked = n
-			}
-			m.sent.Add(1)
-			f.waiting = f.waiting[1:]
 		case <-late.C:
-			return errNoAck
+			select {
+			case <-oldest: // it was there, and nobody had looked
+				if err := m.acknowledged(f); err != nil {
+					return err
+				}
+			default:
+				return errNoAck
+			}
 		}
 	}
+}
+
+// acknowledged takes the oldest message off the flight.
+func (m *MQTT) acknowledged(f *flight) error {
+	one := f.waiting[0]
+	if err := one.token.Error(); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	f.waiting = f.waiting[1:]
+	f.acked = max(f.acked, one.number) // 0 for what is in no history
+	m.sent.Add(1)
+	return nil
 }
 
 // fill publishes what there is; more says that there is room for more.
@@ -269,7 +292,7 @@ func (m *MQTT) fill(client mqtt.Client, f *flight) (more bool) {
 func (m *MQTT) send(client mqtt.Client, f *flight, msg Message) {
 	same := func(s string) string { return s }
 	token := client.Publish(msg.Vars.fill(m.cfg.TopicUp, same), qos, false, msg.Text)
-	f.waiting = append(f.waiting, published{msg.Number, token, time.Now().Add(ackTimeout)})
+	f.waiting = append(f.waiting, published{msg.Number, token, time.Now().Add(m.ack)})
 }
 
 // Status is how it does.

@@ -76,7 +76,7 @@ func TestMQTTOverTLSAndWebSockets(t *testing.T) {
 			t.Parallel()
 			b := newBroker(t, lines...)
 			uri := scheme + "://user:secret@" + b.second
-			m, f, received := startMQTTAt(t, uri, id.roots)
+			m, f, received := startMQTT(t, uri, id.roots)
 			until(t, m, "connected")
 			app := b.application()
 			got := b.subscribe(app, "up/#")
@@ -97,7 +97,7 @@ func TestMQTTOverTLSAndWebSockets(t *testing.T) {
 				return
 			}
 			// Who isn't trusted gets nothing.
-			stranger, _, _ := startMQTTAt(t, uri, x509.NewCertPool())
+			stranger, _, _ := startMQTT(t, uri, x509.NewCertPool())
 			until(t, stranger, "down")
 			if s := stranger.Status(); !strings.Contains(s.LastError, "certificate") || strings.Contains(s.LastError, "secret") {
 				t.Errorf("%+v", s)
@@ -167,7 +167,7 @@ func TestHTTPOverRealSocketsAndTLS(t *testing.T) {
 		if text != `{"type":"downlink_response"}` {
 			t.Errorf("replied %s", text)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("no reply: %+v, %q", h.Status(), r.seen())
 	}
 	stop()
@@ -184,7 +184,7 @@ func TestHTTPOverRealSocketsAndTLS(t *testing.T) {
 		t.Errorf("no health check: %q", seen)
 	}
 	stranger, _, stop := run(x509.NewCertPool())
-	for until := time.Now().Add(20 * time.Second); stranger.Status().State != "down"; {
+	for until := time.Now().Add(patience); stranger.Status().State != "down"; {
 		if time.Now().After(until) {
 			t.Fatalf("%+v", stranger.Status())
 		}

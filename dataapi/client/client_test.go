@@ -16,38 +16,10 @@ import (
 
 	"gatewayd/dataapi"
 	"gatewayd/dataapi/client"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/nsedge"
 	"gatewayd/radio"
 )
-
-// pipes is a listener whose connections are net.Pipes.
-type pipes struct {
-	conns chan net.Conn
-	once  sync.Once
-	end   chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.end:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.end) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.end:
-		return nil, net.ErrClosed
-	}
-}
 
 // edge takes every answer.
 type edge struct {
@@ -66,14 +38,14 @@ func (e *edge) Answer(_ context.Context, a nsedge.Answer) error {
 // server is a Data API that runs.
 type server struct {
 	*dataapi.Server
-	*pipes
+	*inproc.Listener
 	edge  edge
 	token string
 }
 
 func serve(t *testing.T) *server {
 	t.Helper()
-	s := &server{pipes: &pipes{conns: make(chan net.Conn), end: make(chan struct{})}}
+	s := &server{Listener: inproc.Listen()}
 	var err error
 	if s.Server, err = dataapi.New(dataapi.Config{Edge: &s.edge, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
@@ -84,7 +56,7 @@ func serve(t *testing.T) *server {
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.Run(ctx) })
-	running.Go(func() { _ = s.Serve(ctx, s.pipes) })
+	running.Go(func() { _ = s.Serve(ctx, s.Listener) })
 	t.Cleanup(func() { cancel(); running.Wait() })
 	return s
 }
@@ -179,7 +151,7 @@ func chaos(t *testing.T, between time.Duration, bytes func(n int) int) (uplinks 
 		over := make(chan struct{})
 		_, stop := run(t, client.Config{URL: "ws://gw/api/v1.0/data?types=uplink&access_token=" + s.token, Since: time.Now(), Handle: b.handle,
 			Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-				c, err := s.dial(ctx, network, address)
+				c, err := s.Dial(ctx, network, address)
 				left := bytes(n)
 				if n++; left >= 0 {
 					return &cut{c, left}, err
@@ -235,7 +207,7 @@ func TestFiveHundredBreaksUnderLoadLoseNothing(t *testing.T) {
 func TestARestartedApplicationGoesOnWhereItStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
-		cfg := client.Config{URL: "ws://gw/api/v1.0/data?types=uplink", Token: s.token, Dial: s.dial}
+		cfg := client.Config{URL: "ws://gw/api/v1.0/data?types=uplink", Token: s.token, Dial: s.Dial}
 		first := &book{T: t, counters: map[uint32]int{}}
 		cfg.Handle = first.handle
 		s.uplink(0) // before its time
@@ -268,7 +240,7 @@ func TestAnswersReachTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
 		hash := nsedge.PacketHash{7}
-		_, stop := run(t, client.Config{URL: "ws://gw/api/v1.0/data", Token: s.token, Dial: s.dial,
+		_, stop := run(t, client.Config{URL: "ws://gw/api/v1.0/data", Token: s.token, Dial: s.Dial,
 			Handle: func(ctx context.Context, c *client.Client, m *client.Message) {
 				var req client.DownlinkRequest
 				if err := m.Decode(&req); err != nil || req.MaxSize != 51 || time.Until(req.TXTime.Time()) != time.Second {
@@ -322,7 +294,7 @@ func TestAClientThatDoesNotRunSendsNothing(t *testing.T) {
 func TestARefusalForGoodEndsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t)
-		c, err := client.New(client.Config{URL: "ws://gw/api/v1.0/data", Token: "wrong", Dial: s.dial, Handle: func(context.Context, *client.Client, *client.Message) {}})
+		c, err := client.New(client.Config{URL: "ws://gw/api/v1.0/data", Token: "wrong", Dial: s.Dial, Handle: func(context.Context, *client.Client, *client.Message) {}})
 		if err != nil {
 			t.Fatal(err)
 		}

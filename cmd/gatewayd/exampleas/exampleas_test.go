@@ -13,7 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"gatewayd/cmd/gatewayd/exampleas"
-	"gatewayd/cmd/gatewayd/inproc"
+	"gatewayd/dataapi/inproc"
 )
 
 // Messages as the Data API sends them, shortened.
