@@ -14,7 +14,6 @@ import (
 )
 
 func TestABubbleNeedsNoTestRunner(t *testing.T) {
-	begun := time.Now()
 	var passed time.Duration
 	if err := Virtual(func() {
 		start := time.Now()
@@ -23,8 +22,8 @@ func TestABubbleNeedsNoTestRunner(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if passed != 100*time.Hour || time.Since(begun) > time.Minute {
-		t.Errorf("%v passed in %v", passed, time.Since(begun))
+	if passed != 100*time.Hour {
+		t.Errorf("%v passed", passed)
 	}
 }
 
