@@ -11,23 +11,27 @@
 export function serve (url, tell, WebSocket = globalThis.WebSocket) {
   const uplinks = new Map() // counter of the last one, by device
   const seen = new Set() // packet_ids: the history may repeat what came already
-  let newest = 0
+  let newest = 0 // everything up to this time has come
+  let replaying
   let pause = 100
   let closed = false
   let socket
 
   function connect () {
     const address = new URL(url)
+    address.searchParams.set('history_end', 1)
     if (newest) address.searchParams.set('from_unixtime', (newest - 5).toFixed(6))
+    replaying = true
     socket = new WebSocket(address.href)
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data)
       pause = 100
-      const { packet_id: id, time } = message.meta
+      const { packet_id: id, time, history } = message.meta
+      if (message.params.code === 'history_end') replaying = false
+      if (history || !replaying) newest = Math.max(newest, time) // new messages overtake replayed ones
       if (id && seen.has(id)) return
       if (id) seen.add(id)
       if (seen.size > 10000) seen.delete(seen.values().next().value)
-      newest = Math.max(newest, time)
       handle(message)
     }
     socket.onclose = ({ code, reason }) => {

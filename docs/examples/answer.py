@@ -85,12 +85,18 @@ class Socket:
 
 def serve(url, last):
     """Answers until the connection breaks; last is the state that survives it."""
+    url += "&history_end=1"
     if last["time"]:
         url += f"&from_unixtime={last['time'] - 5:.6f}"  # what was missed
     ws = Socket(url)
+    replaying = True
     while True:
         message = json.loads(ws.receive())
         meta, params = message["meta"], message["params"]
+        if params.get("code") == "history_end":
+            replaying = False
+        if meta.get("history") or not replaying:  # new messages overtake replayed ones
+            last["time"] = max(last["time"], meta["time"])
         packet = meta.get("packet_id")
         if packet in last["seen"]:
             continue  # the history repeats what came already
@@ -98,7 +104,6 @@ def serve(url, last):
             last["seen"][packet] = True
         while len(last["seen"]) > 10000:
             del last["seen"][next(iter(last["seen"]))]
-        last["time"] = max(last["time"], meta["time"])
         if message["type"] == "uplink":
             last["uplinks"][meta["device"]] = params["counter_up"]
             print(f"uplink {meta['device']} #{params['counter_up']} port {params['port']}", flush=True)
