@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -20,6 +21,8 @@ type Laboratory interface {
 	Call(ctx context.Context, verb string, args map[string]any) (any, error)
 	// Capture writes a pcapng file until ctx ends.
 	Capture(ctx context.Context, w io.Writer, version0 bool) error
+	// Keys are those of all devices, as files of Wireshark by their names.
+	Keys(ctx context.Context) (map[string]string, error)
 	// Listen gives every frame that the demodulators give, as JSON.
 	Listen() (frames <-chan any, stop func())
 }
@@ -40,6 +43,7 @@ func (s *Server) labRoutes() []route {
 	return []route{
 		{"/lab", "lab", methods{http.MethodGet: s.getLab}},
 		{"/lab/verbs/{verb}", "lab", methods{http.MethodPost: s.callLab}},
+		{"/lab/keys/{table}", "lab", methods{http.MethodGet: s.labKeys}},
 		{"/lab/capture.pcapng", "lab", methods{http.MethodGet: s.captureLab}},
 	}
 }
@@ -107,9 +111,29 @@ func (s *Server) captureLab(c *call) (reply, error) {
 	if err := patient(c.w); err != nil {
 		return reply{}, err
 	}
-	return reply{http.StatusOK, stream{"application/x-pcapng", func(w io.Writer) error {
-		return lab.Capture(c.Context(), flushed{w, http.NewResponseController(c.w)}, version == "0")
+	return reply{http.StatusOK, stream{"application/x-pcapng", func(io.Writer) error { // past its buffer
+		return lab.Capture(c.Context(), flushed{c.w, http.NewResponseController(c.w)}, version == "0")
 	}}}, nil
+}
+
+// labKeys gives one of the tables of keys that Wireshark reads.
+func (s *Server) labKeys(c *call) (reply, error) {
+	lab, err := s.theLab()
+	if err != nil {
+		return reply{}, err
+	}
+	if c.key.Scope != nil || !c.key.SeesSecrets("*") {
+		return reply{}, &problem{http.StatusForbidden, codeForbidden, "access_token", "access_token: this key lacks the right secrets, for all devices"}
+	}
+	tables, err := lab.Keys(c.Context())
+	if err != nil {
+		return reply{}, err
+	}
+	table, ok := tables[c.PathValue("table")]
+	if !ok {
+		return reply{}, notFound("there is no table %s; there are %s", shown(c.PathValue("table")), strings.Join(sortedKeys(tables), ", "))
+	}
+	return reply{http.StatusOK, stream{"text/plain", func(w io.Writer) error { _, err := io.WriteString(w, table); return err }}}, nil
 }
 
 // patient lifts the server's limit for an answer: a verb waits as long as it

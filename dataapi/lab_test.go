@@ -34,10 +34,14 @@ func (fakeLab) Capture(_ context.Context, w io.Writer, version0 bool) error {
 	return err
 }
 
+func (fakeLab) Keys(context.Context) (map[string]string, error) {
+	return map[string]string{"session_keys_lorawan": "\"01\"\n", "root_keys_lorawan": ""}, nil
+}
+
 func (fakeLab) Listen() (<-chan any, func()) { return make(chan any), func() {} }
 
 func TestTheLaboratoryIsForAdministratorsAndOffByDefault(t *testing.T) {
-	const verbs, capture = "/api/v1.0/lab/verbs/", "/api/v1.0/lab/capture.pcapng"
+	const verbs, capture, keys = "/api/v1.0/lab/verbs/", "/api/v1.0/lab/capture.pcapng", "/api/v1.0/lab/keys/"
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Config{})
 		if status, body := r.rest("GET", "/api/v1.0/lab", ""); status != http.StatusNotFound || body["code"] != codeLabOff {
@@ -58,6 +62,8 @@ func TestTheLaboratoryIsForAdministratorsAndOffByDefault(t *testing.T) {
 			{"POST", verbs + "expect_uplink", "[]", http.StatusBadRequest, codeBadField},
 			{"POST", verbs + "teleport", "{}", http.StatusNotFound, codeNotFound},
 			{"GET", capture, "", http.StatusOK, nil},
+			{"GET", keys + "session_keys_lorawan", "", http.StatusOK, nil},
+			{"GET", keys + "others", "", http.StatusNotFound, codeNotFound},
 			{"GET", capture + "?loratap=7", "", http.StatusBadRequest, codeBadParameter},
 		} {
 			status, body := r.rest(c.method, c.path, c.body)
@@ -72,10 +78,16 @@ func TestTheLaboratoryIsForAdministratorsAndOffByDefault(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, path := range []string{"/api/v1.0/lab", capture, "/api/v1.0/lab/radio"} {
+		for _, path := range []string{"/api/v1.0/lab", capture, "/api/v1.0/lab/radio", keys + "root_keys_lorawan"} {
 			if status, _ := r.rest("GET", path, "", "Authorization", "Bearer "+token); status != http.StatusForbidden {
 				t.Errorf("%s with a key for devices: %d, want 403", path, status)
 			}
+		}
+		if _, token, err = r.Keys().Create(Key{Rights: []Right{RightKeys}}); err != nil {
+			t.Fatal(err)
+		}
+		if status, _ := r.rest("GET", keys+"root_keys_lorawan", "", "Authorization", "Bearer "+token); status != http.StatusForbidden {
+			t.Errorf("the keys of devices without the right secrets: %d, want 403", status)
 		}
 	})
 }

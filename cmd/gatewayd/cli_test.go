@@ -44,7 +44,7 @@ func TestHelpOfEachCommand(t *testing.T) {
 		"key", "key create", "key list", "key revoke",
 		"user", "user add", "user list", "user show", "user set", "user logout", "user password", "user hash", "user remove",
 		"tls", "tls fingerprint", "tls ca",
-		"lab", "lab run", "lab suite", "lab words",
+		"lab", "lab run", "lab suite", "lab words", "lab keys",
 		"device", "device add", "device set", "device list", "device show", "device remove",
 		"firmware", "firmware import", "firmware check",
 		"config", "config check", "config print", "version", "backup", "restore", "record", "replay",

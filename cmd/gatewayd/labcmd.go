@@ -27,6 +27,7 @@ type labOptions struct {
 	state   string
 	junit   string
 	capture string
+	loratap uint8
 	only    []string
 	seed    uint64
 	limit   time.Duration
@@ -41,7 +42,7 @@ func newLab(std streams) *cobra.Command {
 plays the network, faults are planted on purpose, and each case ends as passed or
 failed. docs/lab.md has the language and examples.`,
 	}
-	cmd.AddCommand(newLabRun(std), newLabSuite(std), newLabWords(std))
+	cmd.AddCommand(newLabRun(std), newLabSuite(std), newLabWords(std), newLabKeys(std))
 	return cmd
 }
 
@@ -134,7 +135,8 @@ func labFlags(cmd *cobra.Command) *labOptions {
 	f.StringVar(&o.state, "state", "", "`FOLDER` of what the network remembers from case to case, such as JoinNonces")
 	f.StringVar(&o.region, "region", "EU868", "region, as region.name in the configuration")
 	f.StringVar(&o.junit, "junit", "", "write JUnit XML to `FILE`")
-	f.StringVar(&o.capture, "capture", "", "write what was on the air in each case to `FOLDER`/CASE.pcapng, for Wireshark")
+	f.StringVar(&o.capture, "capture", "", "write what was on the air in each case to `FOLDER`/CASE.pcapng, for Wireshark, and its keys to CASE.keys")
+	f.Uint8Var(&o.loratap, "loratap", 1, "version of the capture's headers, 0 or 1; Wireshark up to 4.0 wants 0")
 	f.StringSliceVar(&o.only, "case", nil, "run only the case `NAME` (may be repeated)")
 	f.Uint64Var(&o.seed, "seed", 1, "of all chance in the simulation")
 	f.DurationVar(&o.limit, "limit", 24*time.Hour, "end a case after this `TIME`")

@@ -20,7 +20,7 @@ import (
 
 // world is where the flags want the cases to run.
 func (o labOptions) world(cmd *cobra.Command, std streams, open *closers) (w labWorld, err error) {
-	w = labWorld{seed: o.seed, virtual: o.virtual, limit: o.limit, capture: o.capture, state: o.state, log: slog.New(slog.DiscardHandler)}
+	w = labWorld{seed: o.seed, virtual: o.virtual, limit: o.limit, capture: o.capture, loratap: o.loratap, state: o.state, log: slog.New(slog.DiscardHandler)}
 	if o.verbose {
 		w.log = slog.New(slog.NewTextHandler(std.err, nil))
 	}

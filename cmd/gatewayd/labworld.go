@@ -34,6 +34,7 @@ type labWorld struct {
 	log     *slog.Logger
 	limit   time.Duration
 	capture string // folder; "" is none
+	loratap uint8  // version of its headers
 	state   string // folder of what the network remembers; "" is a new one for each case
 }
 
@@ -101,7 +102,7 @@ func (w labWorld) once(ctx context.Context, script *lab.Script, name string) (re
 	done := make(chan struct{})
 	p.also = append(p.also, func(ctx context.Context, d *daemon) error {
 		b.Begin(d.gateway, d.edge, d.region, d.parts.hardware.Medium)
-		stop, err := w.record(b, name, &open)
+		stop, err := w.record(ctx, b, name, &open)
 		if err != nil {
 			return err
 		}
@@ -131,7 +132,7 @@ func (w labWorld) once(ctx context.Context, script *lab.Script, name string) (re
 }
 
 // record captures the case, if that is wanted.
-func (w labWorld) record(b *lab.Bench, name string, open *closers) (stop func() error, err error) {
+func (w labWorld) record(ctx context.Context, b *lab.Bench, name string, open *closers) (stop func() error, err error) {
 	if w.capture == "" {
 		return func() error { return nil }, nil
 	}
@@ -143,7 +144,33 @@ func (w labWorld) record(b *lab.Bench, name string, open *closers) (stop func() 
 		return nil, fmt.Errorf("--capture: %w", err)
 	}
 	open.add(f.Close)
-	return b.Record(f)
+	end, err := b.Record(f, w.loratap == 0)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		if ctx.Err() != nil {
+			return end() // too late to ask for keys
+		}
+		tables, err := b.Keys(ctx)
+		if err == nil {
+			err = writeKeys(filepath.Join(w.capture, filepath.Base(name)+".keys"), tables)
+		}
+		return errors.Join(end(), err)
+	}, nil
+}
+
+// writeKeys makes a folder of Wireshark's tables of keys, for its owner alone.
+func writeKeys(folder string, tables map[string]string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	for name, text := range tables {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // virtualPoll is seldom: a case is hours long, and a millisecond of delay to

@@ -66,8 +66,8 @@ func (b *Bench) Capture(ctx context.Context, w io.Writer, version0 bool) error {
 
 // Record captures into w while a case runs; stop returns what went wrong. It
 // writes at once: nothing may be lost.
-func (b *Bench) Record(w io.Writer) (stop func() error, err error) {
-	c, err := capture.New(w, capture.Config{Gateway: b.gateway, Comment: "gatewayd lab"})
+func (b *Bench) Record(w io.Writer, version0 bool) (stop func() error, err error) {
+	c, err := capture.New(w, capture.Config{Gateway: b.gateway, Comment: "gatewayd lab", Version0: version0})
 	if err != nil {
 		return nil, fmt.Errorf("record the case: %w", err)
 	}
