@@ -151,8 +151,8 @@ func (e *Edge) deliver(r *reception, f *dataUp, s *session, c uint32, v verdict)
 		e.forgetSettings(s)
 	}
 	e.adrSample(r, f, s, c)
-	e.noteClassB(r, s, f, commands)
 	e.handleMAC(r, s, commands)
+	e.noteClassB(r, s, f, commands) // after ResetInd, which forgets
 	e.open(r, f, s, c)
 	e.nextRXC(dev)
 }

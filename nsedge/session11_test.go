@@ -192,6 +192,20 @@ func TestResetIndIsAnsweredAndTheDeviceSetUpAgain(t *testing.T) {
 	})
 }
 
+// A device of class B tells of its reset and of its ping slots in one uplink.
+func TestPingSlotsBesideResetIndAreKept(t *testing.T) {
+	scenario(t, func(b *bench) {
+		n := b.abpNode11(1, func(d *Device) { d.Class = "B" })
+		n.send(frame{opts: append([]byte{0x01, 1}, pingSlotInfo(3)...), payload: []byte("x")})
+		time.Sleep(4 * time.Second)
+		b.must(b.edge.do(b.Context(), func() {
+			if p := b.edge.byEUI[n.eui].session().pings(); !p.Told || p.Periodicity != 3 {
+				t.Errorf("%+v", p)
+			}
+		}))
+	})
+}
+
 // ResetInd is of personalised devices, RekeyInd of joined ones, both of 1.1.
 func TestIndicationsOfOthersAreNotAnswered(t *testing.T) {
 	scenario(t, func(b *bench) {

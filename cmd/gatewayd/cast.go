@@ -23,7 +23,7 @@ import (
 // activated by personalisation and sends confirmed uplinks. The second opens
 // its receive window 15 s after an uplink: so late that a person can answer
 // by hand. A fourth, and every fourth after it, is of class C. Or each is what
-// its role says, and joins. Their keys and
+// its role says: a device, or a multicast group of devices. Their keys and
 // states are kept beside the network's where the state folder was named, so
 // that the demo goes on where it ended.
 type cast struct {
@@ -41,6 +41,7 @@ type member struct {
 	ABP    *enddevice.Session `json:"abp,omitempty"`   // nil: it joins
 	Slow   bool               `json:"slow,omitempty"`  // opens RX1 patientDelay after an uplink
 	Class  string             `json:"class,omitempty"` // "" is A
+	Group  bool               `json:"group,omitempty"` // of all devices of its class
 	// Version is of LoRaWAN; "" is 1.0.4.
 	Version string           `json:"version,omitempty"`
 	NwkKey  enddevice.Key    `json:"nwk_key,omitzero"` // of 1.1
@@ -97,12 +98,21 @@ func (c *cast) member(i int, r role) (*member, error) {
 	m.Slow = i%3 == 1
 	if i%3 == 2 {
 		m.Name = fmt.Sprintf("meter-%d", i+1)
-		m.ABP = &enddevice.Session{DevAddr: enddevice.DevAddr{0, 0, 0, byte(i + 1)}}
-		if err := randomKeys(&m.ABP.NwkSKey, &m.ABP.AppSKey); err != nil {
+		if err := m.personalise(i); err != nil {
 			return nil, err
 		}
 	}
 	return m, c.keep(m)
+}
+
+// personalise gives a new member a session.
+func (m *member) personalise(i int) error {
+	m.ABP = &enddevice.Session{DevAddr: enddevice.DevAddr{0, 0, 0, byte(i + 1)}}
+	keys := []*enddevice.Key{&m.ABP.NwkSKey, &m.ABP.AppSKey}
+	if m.Version == "1.1" {
+		keys = append(keys, &m.ABP.SNwkSIntKey, &m.ABP.NwkSEncKey)
+	}
+	return randomKeys(keys...)
 }
 
 // play makes a new member what its role says.
@@ -113,6 +123,14 @@ func (m *member) play(i int, r role) error {
 	}
 	if r.version == "1.1" {
 		m.Version = r.version
+	}
+	switch {
+	case r.kind == groupRole:
+		m.Name, m.Group = fmt.Sprintf("group-%d", i+1), true
+		return m.personalise(i)
+	case r.kind == abpRole:
+		return m.personalise(i)
+	case m.Version == "1.1":
 		return randomKeys(&m.NwkKey)
 	}
 	return nil
@@ -120,7 +138,7 @@ func (m *member) play(i int, r role) error {
 
 // plays tells whether a member is what a role says.
 func (m *member) plays(r role) bool {
-	return cmp.Or(m.Class, "A") == r.class && (m.Version == "1.1") == (r.version == "1.1") && m.ABP == nil
+	return cmp.Or(m.Class, "A") == r.class && (m.Version == "1.1") == (r.version == "1.1") && (m.ABP != nil) == (r.kind != "") && m.Group == (r.kind == groupRole)
 }
 
 // castClaims is how often the example application has something for devices
@@ -220,7 +238,24 @@ func (m *member) device() nsedge.Device {
 	d.Activation = nsedge.ABP
 	d.DevAddr = (*nsedge.DevAddr)(&m.ABP.DevAddr)
 	d.NwkSKey, d.AppSKey = (*nsedge.Key)(&m.ABP.NwkSKey), (*nsedge.Key)(&m.ABP.AppSKey)
+	if m.Version == "1.1" {
+		d.SNwkSIntKey, d.NwkSEncKey = (*nsedge.Key)(&m.ABP.SNwkSIntKey), (*nsedge.Key)(&m.ABP.NwkSEncKey)
+	}
+	if d.Multicast = m.Group; m.Group && m.Class == "B" {
+		pings := castPings
+		d.PingSlots.Periodicity = &pings
+	}
 	return d
+}
+
+// groupsOf are the groups that a device belongs to.
+func (c *cast) groupsOf(who *member) (out []enddevice.Group) {
+	for _, m := range c.members {
+		if m.Group && m.Class == who.Class {
+			out = append(out, enddevice.Group{DevAddr: m.ABP.DevAddr, NwkSKey: m.ABP.NwkSKey, AppSKey: m.ABP.AppSKey, Class: m.Class, Periodicity: castPings})
+		}
+	}
+	return out
 }
 
 // runs puts the devices into the medium and returns what runs them; each
@@ -228,9 +263,12 @@ func (m *member) device() nsedge.Device {
 func (c *cast) runs(m *air.Medium, heard func(radio.EUI64, enddevice.Event), log *slog.Logger) ([]func(context.Context) error, error) {
 	var runs []func(context.Context) error
 	for i, who := range c.members {
+		if who.Group {
+			continue
+		}
 		d, err := enddevice.New(enddevice.Config{
 			Name: who.Name, DevEUI: who.DevEUI, JoinEUI: who.AppEUI, Region: c.region,
-			AppKey: who.AppKey, ABP: who.ABP, State: who.State, Class: who.Class, Version: who.Version, NwkKey: who.NwkKey, Periodicity: castPings,
+			AppKey: who.AppKey, ABP: who.ABP, State: who.State, Class: who.Class, Version: who.Version, NwkKey: who.NwkKey, Periodicity: castPings, Groups: c.groupsOf(who),
 			DataRate: c.region.MaxADRDataRate(), Battery: 200,
 			Station:  air.StationConfig{PathLoss: radio.DB(90 + 7*(i%5))},
 			Interval: castInterval, Jitter: castJitter,

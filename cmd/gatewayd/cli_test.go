@@ -87,7 +87,7 @@ func TestUsageErrorsSayWhatIsWantedAndExitWith2(t *testing.T) {
 		{"sim --spi-socket x --model sx1301", []string{`--model "sx1301": allowed are sx1302, sx1303`}},
 		{"sim --spi-socket x --eui 12", []string{"--eui", "16 hex digits"}},
 		{"demo --devices 1000", []string{`invalid argument "1000"`, "--devices", "allowed are 0 to 100"}},
-		{"demo --devices 2xD", []string{`invalid argument "2xD"`, "--devices", "2xA,1.0B,1.1C"}},
+		{"demo --devices 2xD", []string{`invalid argument "2xD"`, "--devices", "2xA,1.0B,1.1C-abp,C-group"}},
 		{"demo --devices x", []string{`invalid argument "x"`, "--devices"}},
 		{"demo --for -1s", []string{"--for -1s"}},
 		{"demo --region EU869", []string{`--region`, "EU869", "EU868"}},

@@ -55,7 +55,7 @@ one line per event, with the timing proof of each downlink. Ctrl-C ends it.`,
 	f.StringVar(&o.region, "region", "EU868", "region, as region.name in the configuration")
 	f.DurationVar(&o.last, "for", 0, "end after this `TIME`, e.g. 60s (default: at Ctrl-C)")
 	o.devices = usual(3)
-	f.Var(&o.devices, "devices", "how many virtual devices, or what they are: a list of [COUNTx][1.0|1.1]CLASS such as 2xA,1.0B,1.1C")
+	f.Var(&o.devices, "devices", "how many virtual devices, or what they are: a list of [COUNTx][1.0|1.1]CLASS[-abp] and B-group or C-group, such as 2xA,1.0B,1.1C-abp,C-group")
 	f.BoolVar(&o.quietAS, "quiet-as", false, "no example application server: answer by hand")
 	f.BoolVar(&o.json, "json", false, "one JSON object per line")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

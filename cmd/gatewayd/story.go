@@ -243,6 +243,9 @@ func (s *story) Heard(device radio.EUI64, e enddevice.Event) {
 		a, number, what = e.Arrival, "join", fmt.Sprintf("has joined, address %s", e.DevAddr)
 	case enddevice.Received:
 		a, number, what = e.Arrival, nth(e.FCnt), content(e.Port, e.Payload, e.Payload)
+		if e.Group != nil {
+			what += " to its group"
+		}
 	case enddevice.Rejected:
 		a, what = e.Arrival, fmt.Sprintf("refused it: %v", e.Reason)
 	default:
