@@ -12,6 +12,7 @@ import (
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/dataapi"
+	"gatewayd/nsedge/region"
 )
 
 func TestBoardsOfAHostAreFound(t *testing.T) {
@@ -62,5 +63,21 @@ func TestFirmwareOfTheMachine(t *testing.T) {
 	m.cfg.Firmware.Dir = file + "/firmware"
 	if f := m.Firmware(); !strings.Contains(f.Writable, m.cfg.Firmware.Dir) {
 		t.Errorf("a folder that nobody may write to: %q", f.Writable)
+	}
+}
+
+func TestRegionsAreOfferedByTheirShortNames(t *testing.T) {
+	names := regionChoices()
+	for _, want := range []string{"EU868", "US915-2", "AU915-8", "IN865", "AS923-2", "CN470-12"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is missing in %v", want, names)
+		}
+	}
+	seen := map[string]bool{}
+	for _, name := range names {
+		if _, err := region.Lookup(name); err != nil || seen[name] {
+			t.Errorf("%s: twice %t, %v", name, seen[name], err)
+		}
+		seen[name] = true
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -23,11 +25,32 @@ func (m *machine) Config() dataapi.Configuration {
 	if now, err := config.Load(m.parts.file); err == nil {
 		cfg = now
 	}
-	choices := map[string][]string{"region.name": region.Names(), "concentrator.board": board.Names(), "concentrator.driver": {config.DriverSX1302, config.DriverEmulated}}
+	choices := map[string][]string{"region.name": regionChoices(), "concentrator.board": board.Names(), "concentrator.driver": {config.DriverSX1302, config.DriverEmulated}}
 	for _, v := range cfg.Values() {
 		c.Keys = append(c.Keys, dataapi.ConfigKey{Key: v.Key, Value: v.Value, Default: v.Default, Meaning: v.Meaning, Choices: append([]string{}, choices[v.Key]...)})
 	}
 	return c
+}
+
+// regionChoices are the regions by their short names, with each group of
+// channels where there are several.
+func regionChoices() []string {
+	var names []string
+	for _, long := range region.Names() {
+		r, err := region.Lookup(long)
+		if err != nil || slices.Contains(names, r.Short()) {
+			continue // it was a group of another
+		}
+		names = append(names, r.Short())
+		base, ok := strings.CutSuffix(r.Short(), "-1")
+		for n := 2; ok; n++ {
+			if _, err := region.Lookup(fmt.Sprintf("%s-%d", base, n)); err != nil {
+				break
+			}
+			names = append(names, fmt.Sprintf("%s-%d", base, n))
+		}
+	}
+	return names
 }
 
 // whyNotWritable says why the file can't be changed; "" if it can.

@@ -66,7 +66,6 @@ async function json<T>(method: string, path: string, body?: unknown, signal?: Ab
 export const get = <T>(path: string, signal?: AbortSignal) => json<T>("GET", path, undefined, signal);
 export const post = <T>(path: string, body: unknown = {}) => json<T>("POST", path, body);
 export const patch = <T>(path: string, body: unknown) => json<T>("PATCH", path, body);
-export const put = <T>(path: string, body: unknown) => json<T>("PUT", path, body);
 export const del = (path: string) => json<void>("DELETE", path);
 
 interface Upload {
@@ -83,7 +82,14 @@ export function upload<T>(path: string, file: Blob, o: Upload): Promise<T> {
   x.timeout = longTimeout;
   for (const [name, value] of Object.entries({ "Content-Type": "application/octet-stream", ...o.headers })) x.setRequestHeader(name, value);
   x.upload.onprogress = (e) => o.onSent(e.lengthComputable ? e.loaded / e.total : 0);
-  x.onload = () => (x.status < 300 ? resolve(JSON.parse(x.responseText) as T) : reject(refusal(path, x.status, x.responseText)));
+  x.onload = () => {
+    if (x.status >= 300) return reject(refusal(path, x.status, x.responseText));
+    try {
+      resolve(JSON.parse(x.responseText) as T);
+    } catch (err) {
+      reject(err);
+    }
+  };
   x.onerror = x.ontimeout = () => reject(unreachable());
   x.onabort = () => reject(new ApiError(0, "cancelled", "Cancelled. What the gateway had begun may have been done."));
   o.signal.onabort = () => x.abort();

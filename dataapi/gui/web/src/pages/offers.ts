@@ -49,16 +49,17 @@ function boardOffer({ model, hat, boards }: Boards): Offer {
   };
 }
 
-// Regions by time zone (RP002-1.0.4, chapter 1.2), where a zone has but one.
+// Regions by time zone (RP002-1.0.4, chapter 1.2), where a zone has but one;
+// of groups of channels, the one that most devices on the market are set to.
 const zones: [RegExp, string][] = [
   [/^Europe\/(Moscow|Samara|Saratov|Volgograd)|^Asia\/(Yekaterinburg|Omsk|Novosibirsk|Krasnoyarsk|Irkutsk|Yakutsk|Vladivostok)/, "RU864"],
   [/^Europe\/|^Africa\/|^Atlantic\/(Reykjavik|Canary|Madeira|Azores|Faroe)/, "EU868"],
-  [/^America\/(New_York|Chicago|Denver|Los_Angeles|Phoenix|Anchorage|Detroit|Toronto|Vancouver|Edmonton|Winnipeg|Halifax|Mexico_City|Monterrey|Tijuana)|^Pacific\/Honolulu/, "US915"],
-  [/^Australia\/|^America\/(Sao_Paulo|Bahia|Fortaleza|Recife|Manaus|Argentina\/|Buenos_Aires|Santiago|Montevideo)/, "AU915"],
+  [/^America\/(New_York|Chicago|Denver|Los_Angeles|Phoenix|Anchorage|Detroit|Toronto|Vancouver|Edmonton|Winnipeg|Halifax|Mexico_City|Monterrey|Tijuana)|^Pacific\/Honolulu/, "US915-2"],
+  [/^Australia\/|^America\/(Sao_Paulo|Bahia|Fortaleza|Recife|Manaus|Argentina\/|Buenos_Aires|Santiago|Montevideo)/, "AU915-2"],
   [/^Asia\/(Kolkata|Calcutta)/, "IN865"],
   [/^Asia\/Seoul/, "KR920"],
-  [/^Asia\/(Shanghai|Urumqi)/, "CN470"],
-  [/^Asia\/(Tokyo|Singapore|Taipei|Bangkok|Hong_Kong|Kuala_Lumpur)/, "AS923"],
+  [/^Asia\/(Shanghai|Urumqi)/, "CN470-1"],
+  [/^Asia\/(Tokyo|Singapore|Taipei|Bangkok|Hong_Kong|Kuala_Lumpur)/, "AS923-1"],
   [/^Asia\/(Jakarta|Makassar|Jayapura|Ho_Chi_Minh|Saigon)/, "AS923-2"],
   [/^Asia\/Manila/, "AS923-3"],
   [/^Asia\/(Jerusalem|Tel_Aviv)/, "AS923-4"],

@@ -46,7 +46,7 @@ export function Welcome() {
           Back
         </button>
         {at < steps.length - 1 ? (
-          <button type="button" class="first" onClick={() => setAt(at + 1)}>
+          <button type="button" class={at === 1 && !key ? "" : "first"} onClick={() => setAt(at + 1)}>
             {at === 1 && !key ? "Later" : "Go on"}
           </button>
         ) : (

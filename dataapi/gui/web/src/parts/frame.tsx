@@ -1,4 +1,5 @@
 // One message of the stream as a line, and as everything there is.
+import { useEffect, useRef } from "preact/hooks";
 import { bytes, clock, dump, hex, hexOf, mhz, micros, number, seconds, short, text } from "../format";
 import { airtime, linkMargin, macNames, mtype, rate } from "../lora";
 import { messages } from "../live";
@@ -43,6 +44,8 @@ export const counter = (m: Message) => m.params.counter_up ?? m.params.counter_d
 export function FrameDetail(p: { message: Message; onClose: () => void }) {
   const m = p.message;
   const { radio, lora, timing } = m.params;
+  const place = useRef<HTMLElement>(null);
+  useEffect(() => place.current?.scrollIntoView({ block: "nearest" }), [m]); // on a small screen it is above the list
   const k = kind(m);
   const header = lora?.header;
   const flags = header && (["confirmed", "adr", "adr_ack_req", "ack", "class_b", "pending"] as const).filter((f) => header[f]).join(", ");
@@ -50,7 +53,7 @@ export function FrameDetail(p: { message: Message; onClose: () => void }) {
   const cipher = bytes(m.params.encrypted_payload);
   const raw = bytes(m.params.phy_payload);
   return (
-    <aside aria-label="The frame">
+    <aside ref={place} aria-label="The frame">
       <Card
         title={
           <span class={`dir-${k.look}`}>

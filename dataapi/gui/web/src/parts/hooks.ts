@@ -78,12 +78,3 @@ export function useRoute(): string[] {
   }, []);
   return route;
 }
-
-/** Draws again every `ms` while the tab can be seen. */
-export function useClock(ms: number) {
-  const [, set] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => document.hidden || set((n) => n + 1), ms);
-    return () => clearInterval(timer);
-  }, [ms]);
-}
