@@ -13,8 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"gatewayd/dataapi/inproc"
 	"gatewayd/dataapi"
+	"gatewayd/dataapi/inproc"
 )
 
 // A gateway elsewhere is reached by its own authority and a token, or not at all.

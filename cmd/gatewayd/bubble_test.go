@@ -16,11 +16,11 @@ import (
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
-	"gatewayd/dataapi/inproc"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/halconf"
 	"gatewayd/concentrator/sx1302sim"
 	"gatewayd/dataapi"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/dataapi/schema/schematest"
 	"gatewayd/nsedge/enddevice"
 	"gatewayd/nsedge/region"

@@ -15,10 +15,10 @@ import (
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
-	"gatewayd/dataapi/inproc"
 	"gatewayd/cmd/gatewayd/lab"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/sx1302sim"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/nsedge"
 	bench "gatewayd/nsedge/lab"
 	"gatewayd/nsedge/store"

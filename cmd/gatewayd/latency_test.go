@@ -13,9 +13,9 @@ import (
 
 	"gatewayd/board"
 	"gatewayd/cmd/gatewayd/config"
-	"gatewayd/dataapi/inproc"
 	"gatewayd/concentrator"
 	"gatewayd/dataapi"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/nsedge/enddevice"
 	"gatewayd/nsedge/region"
 	"gatewayd/nsedge/store"

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"gatewayd/cmd/gatewayd/config"
-	"gatewayd/dataapi/inproc"
 	"gatewayd/dataapi"
+	"gatewayd/dataapi/inproc"
 	"gatewayd/nsedge"
 	"gatewayd/nsedge/region"
 	"gatewayd/nsedge/store"

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -64,15 +63,8 @@ func installed(t *testing.T, args []string) {
 	if _, err := exec.LookPath(args[0]); err != nil {
 		t.Skipf("SKIPPED, LOUDLY: %s is not installed, so nobody has tried this client", args[0])
 	}
-	if args[len(args)-1] != "browser" {
-		return
-	}
-	chromium := os.Getenv("CHROMIUM")
-	if chromium == "" {
-		chromium = "chromium"
-	}
-	if _, err := exec.LookPath(chromium); err != nil {
-		t.Skip("SKIPPED, LOUDLY: no Chromium, so no browser has spoken the Data API. Debian: apt-get install chromium")
+	if args[len(args)-1] == "browser" {
+		browserWanted(t)
 	}
 }
 

@@ -37,7 +37,7 @@ func browserWanted(t testing.TB) {
 		chromium = "chromium"
 	}
 	if _, err := exec.LookPath(chromium); err != nil {
-		t.Skip("SKIPPED, LOUDLY: no Chromium, so nobody has looked at the page. Debian: apt-get install chromium")
+		t.Skip("SKIPPED, LOUDLY: no Chromium, so no browser has tried it. Debian: apt-get install chromium")
 	}
 }
 

@@ -1,11 +1,14 @@
 // The page that gatewayd serves, used as people do: in a browser, with a
 // device in the air that shares no code with gatewayd.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import readline from 'node:readline'
 import { Air } from './air.mjs'
 import { AppServer } from './as.mjs'
 import { Browser } from './browser.mjs'
 import { Device } from './device.mjs'
 import { ask, finish, step, witness } from './steps.mjs'
+import { Inbox } from './wait.mjs'
 
 const { HTTP, AIR } = process.env
 const EMAIL = 'anna@example.org'
@@ -16,10 +19,22 @@ const group = '70b3d57ed0061000'
 const pages = ['live', 'timing', 'devices', 'devices/new', 'devices/group', 'devices/import', `devices/${byForm.dev_eui}`,
   'access/keys', 'access/filters', 'access/connections', 'access/users', 'radio', 'system', 'system/config', 'system/log', 'system/audit', 'system/backup', 'system/software']
 
-let browser, page, air, device, as
+let browser, page, air, device, as, terminal
 let since = 0
 witness.mark = () => { since = as?.mark ?? 0 }
 witness.seen = () => [...browser?.complaints ?? [], ...as?.inbox.messages.slice(since).map(m => JSON.stringify(m)) ?? []].join('\n')
+
+// paste runs the line that the page shows, as somebody in a terminal would,
+// and keeps what it prints.
+function paste (line) {
+  const [, url] = line.match(/^npx wscat -c "(.*)"$/)
+  const program = spawn(process.execPath, ['node_modules/wscat/bin/wscat', '-c', url], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const inbox = new Inbox()
+  readline.createInterface({ input: program.stdout }).on('line', text => inbox.push(text))
+  process.on('exit', () => program.kill())
+  program.on('exit', code => inbox.fail(new Error(`wscat ended with ${code}`)))
+  return { inbox, end: () => program.kill() }
+}
 
 // inAWindow is the frame in RX1 or, where the machine was too busy for it, RX2.
 const inAWindow = async x => await x.rx1 ?? await x.rx2
@@ -74,6 +89,7 @@ await step('the first key opens the Data API with the line that is shown', async
   assert.match(token, /^[0-9a-f]{32}$/)
   const line = await page.locator('#wscat').innerText()
   assert.match(line, new RegExp(`^npx wscat -c "ws://.*${token}`))
+  terminal = paste(line)
   await browser.accessible('the welcome')
   await browser.picture('welcome')
   as = await AppServer.connect(HTTP, token)
@@ -120,6 +136,8 @@ await step('the live view shows its frames, and everything about one', async () 
   await detail.getByRole('link', { name: byForm.dev_eui }).waitFor()
   await detail.getByText('0000  66 72 6f 6d 20 74 68 65').waitFor() // the hex dump
   await detail.getByRole('heading', { name: 'What happened to it' }).waitFor()
+  await terminal.inbox.first(text => text.includes('"uplink"') && text.includes(byForm.dev_eui), 'the uplink in wscat')
+  terminal.end()
   await x.rx2 // what is claimed now would still go out after this uplink
 })
 
@@ -203,6 +221,32 @@ await step('an upload that hangs is cancelled', async () => {
   await page.unrouteAll()
 })
 
+// The simulated board has no SX1261, so what the gateway says of a scan is
+// made up here.
+await step('a spectral scan shows how far it is, and is cancelled', async () => {
+  const levels = [{ level: -90, count: 100 }, { level: -110, count: 1900 }]
+  const job = { id: '1', kind: 'radio scan', state: 'running', done: 2, of: 10, started: 0, ended: null, error: '', result: [867.1, 867.2].map(freq => ({ freq, samples: 2000, levels })) }
+  await page.route('**/api/v1.0/radio', async route => {
+    const response = await route.fetch()
+    const { radio } = await response.json()
+    await route.fulfill({ response, json: { radio: { ...radio, can_scan: true } } })
+  })
+  await page.route('**/api/v1.0/radio/scan', route => route.fulfill({ status: 202, json: { job } }))
+  await page.route('**/api/v1.0/jobs/1', route => {
+    if (route.request().method() !== 'DELETE') return route.fulfill({ json: { job } })
+    job.state = 'cancelled'
+    return route.fulfill({ status: 204 })
+  })
+  await browser.goto('radio')
+  await button('Scan').click()
+  await page.getByRole('img', { name: /^Noise by frequency/ }).waitFor()
+  const progress = page.getByRole('progressbar', { name: 'Scanning' })
+  assert.equal(await progress.getAttribute('value'), '2')
+  await button('Cancel').click()
+  await progress.waitFor({ state: 'detached' })
+  await page.unrouteAll()
+})
+
 // A simulated concentrator never has the host's clock set, so what the gateway
 // says of its clock is replaced here.
 await step('a clock that nobody keeps is set from the browser', async () => {
@@ -247,6 +291,18 @@ await step('the page lives on through a restart of the daemon', async () => {
   device.air = air
   await device.uplink('still here')
   await page.getByRole('row').filter({ hasText: 'still here' }).first().waitFor()
+})
+
+await step('a hidden tab closes its connections, and fetches what it missed', async () => {
+  const hide = hidden => page.evaluate(h => {
+    Object.defineProperty(document, 'hidden', { value: h, configurable: true })
+    document.dispatchEvent(new Event('visibilitychange'))
+  }, hidden)
+  await hide(true)
+  await page.getByRole('status').filter({ hasText: 'away' }).waitFor()
+  await device.uplink('while away')
+  await hide(false)
+  await page.getByRole('row').filter({ hasText: 'while away' }).first().waitFor()
 })
 
 // Each page is opened once and looked at in light, in dark and as on a phone.
