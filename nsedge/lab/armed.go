@@ -22,7 +22,13 @@ type armed struct {
 type Keys struct {
 	DevAddr [4]byte
 	NwkSKey [16]byte // signs data frames of LoRaWAN 1.0
-	AppKey  [16]byte // signs join-requests
+	Root    [16]byte // signs join-requests: the AppKey of LoRaWAN 1.0, the NwkKey of 1.1
+
+	V11         bool     // the session is one of LoRaWAN 1.1
+	SNwkSIntKey [16]byte // signs its downlinks
+	NwkSEncKey  [16]byte // encrypts its MAC commands
+
+	confirmed uint16 // FCntUp of the last confirmed uplink, which an ACK of LoRaWAN 1.1 signs too
 }
 
 // Know tells which address and keys a device has from now on: without it,
@@ -30,6 +36,7 @@ type Keys struct {
 func (l *Layer) Know(device radio.EUI64, k Keys) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	k.confirmed = l.book[device].confirmed
 	l.book[device] = k
 }
 
@@ -37,8 +44,11 @@ func (l *Layer) Know(device radio.EUI64, k Keys) {
 func (l *Layer) Arm(f Fault) (Fault, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, known := l.book[f.Device]
+	k, known := l.book[f.Device]
 	if err := f.check(known); err != nil {
+		return f, err
+	}
+	if err := f.check11(k); err != nil {
 		return f, err
 	}
 	l.expire(time.Now())

@@ -56,11 +56,11 @@ func (b *bent) apply(f Fault, k Keys) (err error) {
 	case Frequency:
 		d.Freq += radio.Hertz(f.Amount)
 	case Counter:
-		d.Payload, err = changed(d.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCnt = uint32(int64(m.FHDR.FCnt)+f.Amount) & 0xFFFF })
+		d.Payload, err = changed(d.Payload, k, func(m *lorawan.MACPayload) { m.FHDR.FCnt = uint32(int64(m.FHDR.FCnt)+f.Amount) & 0xFFFF })
 	case Commands:
-		d.Payload, err = commanded(d.Payload, k.NwkSKey, f)
+		d.Payload, err = commanded(d.Payload, k, f)
 	case Ack:
-		d.Payload, err = changed(d.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCtrl.ACK = false })
+		d.Payload, err = changed(d.Payload, k, func(m *lorawan.MACPayload) { m.FHDR.FCtrl.ACK = false })
 	case DataRate:
 		mod.SF = uint8(f.Amount)
 	case IQ:
@@ -75,8 +75,8 @@ func (b *bent) apply(f Fault, k Keys) (err error) {
 }
 
 // changed is resign, but what can't be changed stays as it is.
-func changed(payload []byte, key [16]byte, change func(*lorawan.MACPayload)) ([]byte, error) {
-	out, err := resign(payload, key, change)
+func changed(payload []byte, k Keys, change func(*lorawan.MACPayload)) ([]byte, error) {
+	out, err := resign(payload, k, change)
 	if err != nil {
 		return payload, err
 	}

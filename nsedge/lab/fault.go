@@ -139,6 +139,17 @@ func (f *Fault) check(known bool) error {
 	return nil
 }
 
+// check11 says what can't be done in a session of LoRaWAN 1.1.
+func (f *Fault) check11(k Keys) error {
+	switch {
+	case k.V11 && f.Kind == Counter && f.Direction != Down:
+		return fmt.Errorf("%w: direction is %q; in LoRaWAN 1.1 uplinks sign their data rate and channel, too, so that only %q can be signed anew", ErrFault, f.Direction, Down)
+	case k.V11 && f.Kind == Commands && f.Amount == 1:
+		return fmt.Errorf("%w: amount is 1; in LoRaWAN 1.1 port 0 has a counter of its own, so that MAC commands can go in FOpts (0) only", ErrFault)
+	}
+	return nil
+}
+
 func joined[T ~string](list []T) string {
 	words := make([]string, len(list))
 	for i, w := range list {

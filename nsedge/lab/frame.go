@@ -68,7 +68,7 @@ func joinDevice(payload []byte) (eui radio.EUI64, ok bool) {
 	return eui, true
 }
 
-// join remembers when a device asked to join: a join-accept is encrypted and
+// join is when a device asked to join: a join-accept is encrypted and
 // says nothing of whom it is for, but it starts 5 or 6 s after the request
 // (RP002-1.0.4 section 2.2, JOIN_ACCEPT_DELAY1 and 2).
 type join struct {
@@ -82,7 +82,15 @@ const (
 	joinDelay2 = 6 * time.Second
 )
 
+// remember keeps what later downlinks have to be judged by.
 func (l *Layer) remember(u radio.Uplink) {
+	if kindOf(u.Payload) == Confirmed {
+		if k, ok := l.book[l.deviceOf(u.Payload)]; ok {
+			k.confirmed = binary.LittleEndian.Uint16(u.Payload[6:])
+			l.book[l.deviceOf(u.Payload)] = k
+		}
+		return
+	}
 	eui, ok := joinDevice(u.Payload)
 	if !ok {
 		return
@@ -119,9 +127,10 @@ func cut(payload []byte, n int64) []byte {
 	return payload[:min(len(payload), max(1, len(payload)-int(n)))]
 }
 
-// resign changes a data frame and signs it as LoRaWAN 1.0 does. A counter is
-// in the frame with 16 bits; those above are taken as zero.
-func resign(payload []byte, key [16]byte, change func(*lorawan.MACPayload)) ([]byte, error) {
+// resign changes a data frame and signs it as its session does; what its
+// FOpts are to be encrypted with follows from the session, too. A counter is in
+// the frame with 16 bits; those above are taken as zero.
+func resign(payload []byte, k Keys, change func(*lorawan.MACPayload)) ([]byte, error) {
 	var phy lorawan.PHYPayload
 	if err := phy.UnmarshalBinary(payload); err != nil {
 		return nil, fmt.Errorf("read the frame: %w", err)
@@ -130,12 +139,30 @@ func resign(payload []byte, key [16]byte, change func(*lorawan.MACPayload)) ([]b
 	if !ok {
 		return nil, fmt.Errorf("it is no data frame")
 	}
+	up := phy.MHDR.MType == lorawan.UnconfirmedDataUp || phy.MHDR.MType == lorawan.ConfirmedDataUp
+	if k.V11 && up {
+		return nil, errors.New("an uplink of LoRaWAN 1.1 can't be signed anew")
+	}
+	crypt := func() error { // and its inverse
+		if !k.V11 {
+			return nil
+		}
+		return phy.EncryptFOpts(lorawan.AES128Key(k.NwkSEncKey))
+	}
+	err := crypt()
 	change(mac)
-	var err error
-	if up := phy.MHDR.MType == lorawan.UnconfirmedDataUp || phy.MHDR.MType == lorawan.ConfirmedDataUp; up {
-		err = phy.SetUplinkDataMIC(lorawan.LoRaWAN1_0, 0, 0, 0, key, key)
-	} else {
-		err = phy.SetDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, key)
+	if err = errors.Join(err, crypt()); err != nil {
+		return nil, err
+	}
+	switch acked := uint32(k.confirmed); {
+	case up:
+		err = phy.SetUplinkDataMIC(lorawan.LoRaWAN1_0, 0, 0, 0, k.NwkSKey, k.NwkSKey)
+	case !k.V11:
+		err = phy.SetDownlinkDataMIC(lorawan.LoRaWAN1_0, 0, k.NwkSKey)
+	case mac.FHDR.FCtrl.ACK:
+		err = phy.SetDownlinkDataMIC(lorawan.LoRaWAN1_1, acked, k.SNwkSIntKey)
+	default:
+		err = phy.SetDownlinkDataMIC(lorawan.LoRaWAN1_1, 0, k.SNwkSIntKey)
 	}
 	if err != nil {
 		return nil, err
@@ -147,15 +174,19 @@ func resign(payload []byte, key [16]byte, change func(*lorawan.MACPayload)) ([]b
 const maxFOpts = 15
 
 // commanded returns a downlink with MAC commands in place of what it carried.
-func commanded(payload []byte, key [16]byte, f Fault) ([]byte, error) {
+// In LoRaWAN 1.1 its port stays: that tells which counter it has.
+func commanded(payload []byte, k Keys, f Fault) ([]byte, error) {
 	var bad error
-	out, err := changed(payload, key, func(m *lorawan.MACPayload) {
-		m.FHDR.FOpts, m.FPort, m.FRMPayload = nil, nil, nil
+	out, err := changed(payload, k, func(m *lorawan.MACPayload) {
+		m.FHDR.FOpts, m.FRMPayload = nil, nil
+		if !k.V11 {
+			m.FPort = nil
+		}
 		if f.Amount == 0 {
 			m.FHDR.FOpts = []lorawan.Payload{&lorawan.DataPayload{Bytes: f.Commands}}
 			return
 		}
-		sealed, err := lorawan.EncryptFRMPayload(key, false, m.FHDR.DevAddr, m.FHDR.FCnt, f.Commands)
+		sealed, err := lorawan.EncryptFRMPayload(k.NwkSKey, false, m.FHDR.DevAddr, m.FHDR.FCnt, f.Commands)
 		port := uint8(0)
 		m.FPort, m.FRMPayload, bad = &port, []lorawan.Payload{&lorawan.DataPayload{Bytes: sealed}}, err
 	})

@@ -67,7 +67,7 @@ func run(t *testing.T, f func(r *rig)) {
 
 var (
 	eui  = radio.EUI64{1, 2, 3, 4, 5, 6, 7, 8}
-	keys = Keys{DevAddr: [4]byte{0x01, 0x02, 0x03, 0x04}, NwkSKey: [16]byte{7}, AppKey: [16]byte{9}}
+	keys = Keys{DevAddr: [4]byte{0x01, 0x02, 0x03, 0x04}, NwkSKey: [16]byte{7}, Root: [16]byte{9}}
 )
 
 func (r *rig) arm(f Fault) {
@@ -283,7 +283,7 @@ func TestAJoinRequestWithAnotherNonceIsSignedAnew(t *testing.T) {
 	run(t, func(r *rig) {
 		r.arm(Fault{Kind: DevNonce, Device: eui, Amount: 1})
 		phy := lorawan.PHYPayload{MHDR: lorawan.MHDR{MType: lorawan.JoinRequest}, MACPayload: &lorawan.JoinRequestPayload{DevEUI: lorawan.EUI64(eui), DevNonce: 0xFFFF}}
-		if err := phy.SetUplinkJoinMIC(keys.AppKey); err != nil {
+		if err := phy.SetUplinkJoinMIC(keys.Root); err != nil {
 			t.Fatal(err)
 		}
 		b, err := phy.MarshalBinary()
@@ -295,7 +295,7 @@ func TestAJoinRequestWithAnotherNonceIsSignedAnew(t *testing.T) {
 		if err := out.UnmarshalBinary(got[0].Payload); err != nil {
 			t.Fatal(err)
 		}
-		ok, err := out.ValidateUplinkJoinMIC(keys.AppKey)
+		ok, err := out.ValidateUplinkJoinMIC(keys.Root)
 		want(t, ok && err == nil, true)
 		want(t, out.MACPayload.(*lorawan.JoinRequestPayload).DevNonce, 0)
 	})

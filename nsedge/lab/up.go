@@ -55,10 +55,10 @@ func bendUplinks(list []passed, f Fault, k Keys) ([]passed, error) {
 		case Truncate:
 			p.frame.Payload = cut(p.frame.Payload, f.Amount)
 		case Counter:
-			p.frame.Payload, err = changed(p.frame.Payload, k.NwkSKey, func(m *lorawan.MACPayload) { m.FHDR.FCnt = uint32(int64(m.FHDR.FCnt)+f.Amount) & 0xFFFF })
+			p.frame.Payload, err = changed(p.frame.Payload, k, func(m *lorawan.MACPayload) { m.FHDR.FCnt = uint32(int64(m.FHDR.FCnt)+f.Amount) & 0xFFFF })
 		case DevNonce:
 			var out []byte
-			if out, err = renonce(p.frame.Payload, k.AppKey, f.Amount); err == nil {
+			if out, err = renonce(p.frame.Payload, k.Root, f.Amount); err == nil {
 				p.frame.Payload = out
 			}
 		}

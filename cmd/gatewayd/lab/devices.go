@@ -191,7 +191,11 @@ func (a *settingArgs) into(d *nsedge.Device) {
 	if a.ADRPower != nil {
 		d.ADR.TXPower = a.ADRPower
 	}
-	if a.CounterDown != nil {
+	switch {
+	case a.CounterDown == nil:
+	case d.SNwkSIntKey != nil: // 1.1: applications have one of their own
+		d.CounterDownApp = *a.CounterDown
+	default:
 		d.CounterDown = *a.CounterDown
 	}
 	for _, m := range a.MoveRX1 {
@@ -268,12 +272,14 @@ func (b *Bench) know(ctx context.Context, s *subject) error {
 	if err != nil {
 		return err
 	}
-	var k lab.Keys
-	if d.AppKey != nil {
-		k.AppKey = *d.AppKey
-	}
-	if d.NwkSKey != nil {
-		k.NwkSKey = *d.NwkSKey
+	k := lab.Keys{V11: d.SNwkSIntKey != nil}
+	for _, x := range []struct {
+		from *nsedge.Key
+		to   *[16]byte
+	}{{d.AppKey, &k.Root}, {d.NwkKey, &k.Root}, {d.NwkSKey, &k.NwkSKey}, {d.SNwkSIntKey, &k.SNwkSIntKey}, {d.NwkSEncKey, &k.NwkSEncKey}} {
+		if x.from != nil {
+			*x.to = *x.from
+		}
 	}
 	if d.DevAddr != nil {
 		k.DevAddr = *d.DevAddr

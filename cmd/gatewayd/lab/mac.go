@@ -45,6 +45,9 @@ func mac(ctx context.Context, b *Bench, a macArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.know(ctx, s); err != nil {
+		return nil, err
+	}
 	f := lab.Fault{Kind: lab.Commands, Direction: lab.Down, Device: s.eui, Commands: commands}
 	if a.Port0 {
 		f.Amount = 1

@@ -107,7 +107,7 @@ type faultArgs struct {
 	Seconds   Seconds       `json:"seconds"` // switched off then at the latest
 }
 
-func arm(_ context.Context, b *Bench, a faultArgs) (any, error) {
+func arm(ctx context.Context, b *Bench, a faultArgs) (any, error) {
 	f := lab.Fault{Kind: a.Kind, Direction: a.Direction, Frame: a.Frame, Amount: a.Amount, After: a.After, Count: a.Count}
 	if !a.Everyone {
 		s, err := b.named(a.Device)
@@ -115,6 +115,9 @@ func arm(_ context.Context, b *Bench, a faultArgs) (any, error) {
 			return nil, err
 		}
 		f.Device = s.eui
+		if err := b.know(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	if a.Kind == lab.RX2 {
 		if err := b.inRX2(&f); err != nil {
