@@ -175,7 +175,7 @@ func writeKeys(folder string, tables map[string]string) error {
 
 // virtualPoll is seldom: a case is hours long, and a millisecond of delay to
 // the network server is no matter where the clock waits for it.
-const virtualPoll = 20 * time.Millisecond
+const virtualPoll = 50 * time.Millisecond
 
 // labJournal is small, in bytes: making it is most of what a short case costs.
 const labJournal = 64 << 10

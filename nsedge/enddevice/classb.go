@@ -93,7 +93,7 @@ func (d *Device) obeyB(down *Downlink) {
 	if d.cfg.Class != "B" {
 		return
 	}
-	for _, c := range down.Commands {
+	for _, c := range d.heeded(down.Commands) {
 		switch p := c.Payload.(type) {
 		case *lorawan.DeviceTimeAnsPayload:
 			if !d.b.locked && down.Uplink.ID != 0 {
@@ -101,7 +101,9 @@ func (d *Device) obeyB(down *Downlink) {
 			}
 		case *lorawan.PingSlotChannelReqPayload:
 			if down.Window != "ping" { // LoRaWAN 1.1 §14.3
+				before := d.st.clone()
 				d.say(lorawan.PingSlotChannelAns, d.pingChannel(p), true)
+				d.feigned(c.CID, before)
 			}
 		case *lorawan.BeaconFreqReqPayload:
 			ok := p.Frequency == 0 || d.region.Contains(radio.Hertz(p.Frequency))
@@ -311,7 +313,7 @@ func (d *Device) beaconMissed(ctx context.Context) (left bool, err error) {
 	b.next += classb.Period
 	d.emit(BeaconMissed{InARow: b.missed})
 	was := d.classB()
-	if b.locked && b.next-b.gps > classb.Beaconless || !b.locked && b.missed >= searches {
+	if b.locked && b.next-b.gps > d.beaconless() || !b.locked && b.missed >= searches {
 		told := b.told
 		*b = tracker{told: told, busy: b.busy}
 	}

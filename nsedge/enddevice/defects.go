@@ -2,10 +2,13 @@ package enddevice
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/brocaar/lorawan"
+
+	"gatewayd/nsedge/classb"
 )
 
 // Defect is one planted mistake of a device, for tests of tests: a suite that
@@ -37,17 +40,32 @@ const (
 	DeafRXC      Defect = "deaf-rxc"      // class C: does not listen between its windows
 	DeafPings    Defect = "deaf-pings"    // class B: does not listen in ping slots
 	WrongPings   Defect = "wrong-pings"   // class B: reckons its ping slots with a wrong address
+	LeavesB      Defect = "leaves-b"      // class B: is back in class A after one beacon that it missed
+	StaysInB     Defect = "stays-in-b"    // class B: goes on for ever without beacons
+	DeafGroup    Defect = "deaf-group"    // does not hear its multicast group
 )
 
 // Defects of what is done with downlinks.
 const (
-	AcceptsReplays  Defect = "accepts-replays"   // does not check FCntDown
-	AcceptsWrongMIC Defect = "accepts-wrong-mic" // does not check the MIC of data frames
-	WrongPort0Key   Defect = "wrong-port0-key"   // decrypts MAC commands of port 0 with the AppSKey
-	NeverAcks       Defect = "never-acks"        // does not acknowledge confirmed downlinks
-	AcksForever     Defect = "acks-forever"      // goes on acknowledging
-	SixteenBits     Defect = "sixteen-bits"      // counters have 16 bits though they should have 32
-	OneCounter11    Defect = "one-counter-11"    // 1.1: counts an application's downlinks with NFCntDown
+	AcceptsReplays  Defect = "accepts-replays"       // does not check FCntDown
+	AcceptsWrongMIC Defect = "accepts-wrong-mic"     // does not check the MIC of data frames
+	WrongPort0Key   Defect = "wrong-port0-key"       // decrypts MAC commands of port 0 with the AppSKey
+	NeverAcks       Defect = "never-acks"            // does not acknowledge confirmed downlinks
+	AcksForever     Defect = "acks-forever"          // goes on acknowledging
+	SixteenBits     Defect = "sixteen-bits"          // counters have 16 bits though they should have 32
+	OneCounter11    Defect = "one-counter-11"        // 1.1: counts an application's downlinks with NFCntDown
+	GroupMIC        Defect = "accepts-group-mic"     // does not check the MIC of frames to its multicast group
+	GroupReplays    Defect = "accepts-group-replays" // does not check the counter of its multicast group
+	AcksGroup       Defect = "acks-group"            // acknowledges frames to its multicast group
+)
+
+// Defects of rejoining, LoRaWAN 1.1.
+const (
+	NoRejoin       Defect = "no-rejoin"       // ForceRejoinReq is nothing to it
+	SameRJCount    Defect = "same-rjcount"    // every rejoin-request has the same counter
+	ForgetsSession Defect = "forgets-session" // a rejoin-request that nobody answers ends the session
+	KeepsSession   Defect = "keeps-session"   // goes on with the old session after a rejoin
+	ResetsRadio    Defect = "resets-radio"    // resets its radio after a rejoin of type 2, too
 )
 
 // Defects of uplinks.
@@ -84,11 +102,19 @@ const (
 	FeignsRXTiming    Defect = "feigns-rxtiming"
 	FeignsNewChannel  Defect = "feigns-newchannel"
 	FeignsDLChannel   Defect = "feigns-dlchannel"
-	HalfLinkADR       Defect = "half-linkadr"    // does what it can of a LinkADRReq that it refuses
-	IgnoresMask       Defect = "ignores-chmask"  // obeys LinkADRReq but for its channel mask
-	IgnoresPower      Defect = "ignores-txpower" // obeys LinkADRReq but for its power
-	IgnoresNbTrans    Defect = "ignores-nbtrans" // obeys LinkADRReq but for its repetitions
-	StickyOnce        Defect = "sticky-once"     // sends answers once that it should repeat until they are heard
+
+	IgnoresPingChannel Defect = "ignores-pingchannel" // class B: PingSlotChannelReq
+	FeignsPingChannel  Defect = "feigns-pingchannel"
+	IgnoresADRParam    Defect = "ignores-adrparam" // 1.1: ADRParamSetupReq
+	FeignsADRParam     Defect = "feigns-adrparam"
+	IgnoresRejoinParam Defect = "ignores-rejoinparam" // 1.1: RejoinParamSetupReq
+	FeignsRejoinParam  Defect = "feigns-rejoinparam"
+
+	HalfLinkADR    Defect = "half-linkadr"    // does what it can of a LinkADRReq that it refuses
+	IgnoresMask    Defect = "ignores-chmask"  // obeys LinkADRReq but for its channel mask
+	IgnoresPower   Defect = "ignores-txpower" // obeys LinkADRReq but for its power
+	IgnoresNbTrans Defect = "ignores-nbtrans" // obeys LinkADRReq but for its repetitions
+	StickyOnce     Defect = "sticky-once"     // sends answers once that it should repeat until they are heard
 )
 
 // ignores are the commands that a defect lets go unanswered.
@@ -96,7 +122,8 @@ func ignores() map[Defect]lorawan.CID {
 	return map[Defect]lorawan.CID{
 		IgnoresDevStatus: lorawan.DevStatusReq, IgnoresLinkADR: lorawan.LinkADRReq, IgnoresDutyCycle: lorawan.DutyCycleReq,
 		IgnoresRXParam: lorawan.RXParamSetupReq, IgnoresRXTiming: lorawan.RXTimingSetupReq, IgnoresNewChannel: lorawan.NewChannelReq,
-		IgnoresDLChannel: lorawan.DLChannelReq, IgnoresTXParam: lorawan.TXParamSetupReq,
+		IgnoresDLChannel: lorawan.DLChannelReq, IgnoresTXParam: lorawan.TXParamSetupReq, IgnoresPingChannel: lorawan.PingSlotChannelReq,
+		IgnoresADRParam: lorawan.ADRParamSetupReq, IgnoresRejoinParam: lorawan.RejoinParamSetupReq, NoRejoin: lorawan.ForceRejoinReq,
 	}
 }
 
@@ -105,6 +132,7 @@ func feigns() map[Defect]lorawan.CID {
 	return map[Defect]lorawan.CID{
 		FeignsLinkADR: lorawan.LinkADRReq, FeignsDutyCycle: lorawan.DutyCycleReq, FeignsRXParam: lorawan.RXParamSetupReq,
 		FeignsRXTiming: lorawan.RXTimingSetupReq, FeignsNewChannel: lorawan.NewChannelReq, FeignsDLChannel: lorawan.DLChannelReq,
+		FeignsPingChannel: lorawan.PingSlotChannelReq, FeignsADRParam: lorawan.ADRParamSetupReq, FeignsRejoinParam: lorawan.RejoinParamSetupReq,
 	}
 }
 
@@ -112,8 +140,8 @@ func feigns() map[Defect]lorawan.CID {
 func Defects() []Defect {
 	list := []Defect{
 		SameDevNonce, DevNonceBack, ForgetsNonces, JoinHammering, BadAccept, NoJoinRX2, WrongDevAddr, IgnoresCFList, IgnoresRXDelay, IgnoresRX1Offset, IgnoresRX2Rate,
-		RX1Late, NoRX1, NoRX2, NarrowWindow, DeafRXC, DeafPings, WrongPings,
-		AcceptsReplays, AcceptsWrongMIC, WrongPort0Key, NeverAcks, AcksForever, SixteenBits, OneCounter11,
+		RX1Late, NoRX1, NoRX2, NarrowWindow, DeafRXC, DeafPings, WrongPings, LeavesB, StaysInB, DeafGroup,
+		AcceptsReplays, AcceptsWrongMIC, WrongPort0Key, NeverAcks, AcksForever, SixteenBits, OneCounter11, GroupMIC, GroupReplays, AcksGroup, SameRJCount, ForgetsSession, KeepsSession, ResetsRadio,
 		OneChannel, OffPlan, NoDuty, LongPayload, FrozenCounter, RestartsCounter, NoRetransmit, NewCounterAgain, NoADRAckReq, NoBackOff, NoRekey, PlainFOpts,
 		RefusesMAC, HalfLinkADR, IgnoresMask, IgnoresPower, IgnoresNbTrans, StickyOnce,
 	}
@@ -259,4 +287,29 @@ func (d *Device) padded(payload []byte, room int) []byte {
 		return payload
 	}
 	return append(slices.Clone(payload), make([]byte, room+overlong)...)
+}
+
+// beaconless is how long class B lasts without beacons.
+func (d *Device) beaconless() time.Duration {
+	switch {
+	case d.has(LeavesB):
+		return 0
+	case d.has(StaysInB):
+		return math.MaxInt64
+	default:
+		return classb.Beaconless
+	}
+}
+
+// misgroup spoils what a frame to a multicast group does.
+func (d *Device) misgroup(down *Downlink) {
+	d.ack = d.ack || down != nil && d.has(AcksGroup)
+}
+
+// misrejoin spoils what comes after a rejoin that nobody answered.
+func (d *Device) misrejoin(err error) {
+	if err != nil && d.has(ForgetsSession) {
+		d.reset()
+		d.save()
+	}
 }

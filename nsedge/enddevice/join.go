@@ -172,12 +172,16 @@ func (d *Device) activate(p *lorawan.JoinAcceptPayload, kind lorawan.JoinType, n
 	if off := int(p.DLSettings.RX1DROffset); off > d.region.MaxRX1Offset() {
 		return fmt.Errorf("RX1DROffset: %w: %d, 0 to %d is allowed", region.ErrOffset, off, d.region.MaxRX1Offset())
 	}
-	if kind == lorawan.RejoinRequestType0 || kind == lorawan.RejoinRequestType1 {
+	old := d.st.Session
+	if kind == lorawan.RejoinRequestType0 || kind == lorawan.RejoinRequestType1 || kind == lorawan.RejoinRequestType2 && d.has(ResetsRadio) {
 		d.reset()
 	}
 	d.st.JoinNonce = uint32(p.JoinNonce) + 1
 	d.st.Joined, d.st.NetID = true, p.HomeNetID
 	d.st.Session = d.cfg.session(p, nonce)
+	if kind != lorawan.JoinRequestType && d.has(KeepsSession) {
+		d.st.Session = old
+	}
 	if d.has(WrongDevAddr) {
 		d.st.DevAddr[3]++
 	}

@@ -250,7 +250,9 @@ func (d *Device) rejoinRequest(kind lorawan.JoinType) (frame []byte, count uint1
 	if frame, err = phy.MarshalBinary(); err != nil {
 		return nil, 0, err
 	}
-	*counter++
+	if !d.has(SameRJCount) {
+		*counter++
+	}
 	d.st.Since, d.st.SinceTime = 0, d.m.Now()
 	d.save()
 	return frame, count, nil
@@ -278,6 +280,7 @@ func (d *Device) forcedRejoin(ctx context.Context, p *lorawan.ForceRejoinReqPayl
 	for n := 0; ; n++ {
 		err := d.rejoin(ctx, lorawan.JoinType(p.RejoinType), dr)
 		if n >= int(p.MaxRetries) || !errors.Is(err, ErrNoAccept) {
+			d.misrejoin(err)
 			return ignore(err, ErrNoAccept)
 		}
 		pause := rejoinPeriod << p.Period

@@ -100,14 +100,14 @@ func (l *Layer) expire(now time.Time) {
 
 // hitting returns the faults that a frame sets off, counted. The device is
 // zero where the frame doesn't tell.
-func (l *Layer) hitting(way Direction, device radio.EUI64, payload []byte) []Fault {
+func (l *Layer) hitting(way Direction, device radio.EUI64, kind Frame) []Fault {
 	if len(l.armed) == 0 {
 		return nil
 	}
 	l.expire(time.Now())
 	var out []Fault
 	for _, a := range l.armed {
-		if !a.fits(way, device, payload) {
+		if !a.fits(way, device, kind) {
 			continue
 		}
 		if a.passed < a.After {
@@ -121,7 +121,20 @@ func (l *Layer) hitting(way Direction, device radio.EUI64, payload []byte) []Fau
 	return out
 }
 
-func (f Fault) fits(way Direction, device radio.EUI64, payload []byte) bool {
+// unhit takes hits back: the air refused the frame, which will come again.
+func (l *Layer) unhit(faults []Fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range faults {
+		for _, a := range l.armed {
+			if a.ID == f.ID {
+				a.Hits--
+			}
+		}
+	}
+}
+
+func (f Fault) fits(way Direction, device radio.EUI64, kind Frame) bool {
 	tr := traits()[f.Kind]
 	switch {
 	case f.Direction != "" && f.Direction != way, way == Up && !tr.up, way == Down && !tr.down:
@@ -129,7 +142,7 @@ func (f Fault) fits(way Direction, device radio.EUI64, payload []byte) bool {
 	case f.Device != radio.EUI64{} && f.Device != device:
 		return false
 	}
-	return f.Frame.fits(payload)
+	return f.Frame.fits(kind)
 }
 
 // deviceOf tells whose a data frame is; zero if nobody's.

@@ -19,11 +19,14 @@ type bent struct {
 
 // bendDown applies the armed faults.
 func (l *Layer) bendDown(d radio.Downlink) bent {
-	device := l.deviceOf(d.Payload)
-	if kindOf(d.Payload) == JoinAccept {
+	kind, device := kindOfDownlink(d), radio.EUI64{}
+	switch kind {
+	case JoinAccept:
 		device = l.joining(d.At)
+	case Data, Confirmed:
+		device = l.deviceOf(d.Payload)
 	}
-	return l.bendAs(d, l.hitting(Down, device, d.Payload))
+	return l.bendAs(d, l.hitting(Down, device, kind))
 }
 
 // bendAs applies these faults.

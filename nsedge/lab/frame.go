@@ -18,12 +18,16 @@ type Frame string
 const (
 	AnyFrame    Frame = ""
 	JoinRequest Frame = "join-request"
+	Rejoin      Frame = "rejoin-request"
 	JoinAccept  Frame = "join-accept"
 	Data        Frame = "data"
 	Confirmed   Frame = "confirmed" // data that wants an acknowledgement
+	Beacon      Frame = "beacon"    // of class B, for everyone
 )
 
-func frames() []Frame { return []Frame{AnyFrame, JoinRequest, JoinAccept, Data, Confirmed} }
+func frames() []Frame {
+	return []Frame{AnyFrame, JoinRequest, Rejoin, JoinAccept, Data, Confirmed, Beacon}
+}
 
 // kindOf reads the MHDR; "?" is anything else.
 func kindOf(payload []byte) Frame {
@@ -33,6 +37,8 @@ func kindOf(payload []byte) Frame {
 	switch lorawan.MType(payload[0] >> 5) {
 	case lorawan.JoinRequest:
 		return JoinRequest
+	case lorawan.RejoinRequest:
+		return Rejoin
 	case lorawan.JoinAccept:
 		return JoinAccept
 	case lorawan.UnconfirmedDataUp, lorawan.UnconfirmedDataDown:
@@ -44,8 +50,16 @@ func kindOf(payload []byte) Frame {
 	}
 }
 
-func (f Frame) fits(payload []byte) bool {
-	k := kindOf(payload)
+// kindOfDownlink is kindOf where a beacon may be, which has no MHDR: nothing
+// else of a gateway has an implicit header.
+func kindOfDownlink(d radio.Downlink) Frame {
+	if mod, ok := d.Mod.(radio.LoRa); ok && mod.Implicit {
+		return Beacon
+	}
+	return kindOf(d.Payload)
+}
+
+func (f Frame) fits(k Frame) bool {
 	return f == AnyFrame || f == k || f == Data && k == Confirmed
 }
 
@@ -57,13 +71,22 @@ func devAddr(payload []byte) (a [4]byte, ok bool) {
 	return [4]byte{payload[4], payload[3], payload[2], payload[1]}, true
 }
 
-// joinDevice is the DevEUI of a join-request.
+// joinDevice is the DevEUI of a join-request or a rejoin-request (LoRaWAN 1.1
+// §6.2.4).
 func joinDevice(payload []byte) (eui radio.EUI64, ok bool) {
-	if kindOf(payload) != JoinRequest || len(payload) != 23 {
+	var last int // byte of the DevEUI
+	switch k, size := kindOf(payload), len(payload); {
+	case k == JoinRequest && size == 23:
+		last = 16
+	case k == Rejoin && size == 19: // type 0 or 2
+		last = 12
+	case k == Rejoin && size == 24: // type 1
+		last = 17
+	default:
 		return eui, false
 	}
 	for i := range eui {
-		eui[i] = payload[16-i]
+		eui[i] = payload[last-i]
 	}
 	return eui, true
 }

@@ -217,6 +217,9 @@ func (l *Layer) Schedule(ctx context.Context, d radio.Downlink) error {
 		return nil
 	}
 	if err := l.schedule(ctx, f); err != nil {
+		if old == nil {
+			l.unhit(out.by)
+		}
 		return err
 	}
 	if out.again > 0 {

@@ -402,7 +402,7 @@ func TestABadFaultIsRefusedByField(t *testing.T) {
 		`direction is "up"`:    {Kind: Shift, Direction: Up, Amount: 5},
 		"amount is 13":         {Kind: DataRate, Amount: 13},
 		"amount is 0":          {Kind: Delay},
-		`frame is "beacon"`:    {Kind: Drop, Frame: "beacon"},
+		`frame is "song"`:      {Kind: Drop, Frame: "song"},
 		"after is -1":          {Kind: Drop, After: -1},
 		"count is -2":          {Kind: Drop, Count: -2},
 		"device is 0000000000": {Kind: Counter, Amount: 1},

@@ -22,7 +22,7 @@ func (l *Layer) bendUp(u radio.Uplink) []passed {
 		device = l.deviceOf(u.Payload)
 	}
 	out := []passed{{frame: u}}
-	for _, f := range l.hitting(Up, device, u.Payload) {
+	for _, f := range l.hitting(Up, device, kindOf(u.Payload)) {
 		var err error
 		if out, err = bendUplinks(out, f, l.book[f.Device]); err != nil {
 			l.log.Warn("lab: a fault could not be applied", append(f.fields(), slog.Any("error", err))...)

@@ -122,7 +122,7 @@ func TestTheBenchTestsADeviceMadeWithLoraPacket(t *testing.T) {
 	})
 	t.Run("in real time", func(t *testing.T) {
 		b.plugIn(t, meterKey)
-		if out, ok := b.lab(t, "run", "--air", b.air, "--dut", dut, "../lab/examples/join.star"); !ok {
+		if out, ok := b.lab(t, "run", "--air", b.air, "--dut", dut, "real.star"); !ok {
 			t.Error(out)
 		}
 	})
@@ -134,8 +134,41 @@ func TestTheBenchTestsADeviceMadeWithLoraPacket(t *testing.T) {
 		config := b.file(t, "gatewayd.toml", fmt.Sprintf("[concentrator]\nspi = \"unix:%s\"\n[region]\nname = \"EU868\"\n[state]\ndir = %q\n[firmware]\ndir = %q\n",
 			spi, filepath.Join(b.dir, "state"), filepath.Join(b.dir, "firmware")))
 		cycle := fmt.Sprintf("kill -HUP %d", device.Pid)
-		if out, ok := b.lab(t, "run", "--config", config, "--power-cycle", cycle, "--dut", dut, "../lab/examples/join.star"); !ok {
+		if out, ok := b.lab(t, "run", "--config", config, "--power-cycle", cycle, "--dut", dut, "real.star"); !ok {
 			t.Error(out)
 		}
 	})
+}
+
+// The example in Python tests a virtual device over HTTP: a good one passes, a
+// bad one does not.
+func TestThePythonExampleTestsADevice(t *testing.T) {
+	wanted(t)
+	args := []string{"python3", "../../../docs/examples/test_device.py"}
+	installed(t, args)
+	d := newDaemon(t)
+	text, err := os.ReadFile(d.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(d.config, append(text, "[lab]\nenabled = true\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token := d.command(t, "key", "create", "-c", d.config, "--name", "bench", "--rights", "keys")
+	if err := d.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ device, test, want string }{
+		{"healthy", "test_acknowledgement", "passed test_acknowledgement\n"},
+		{"accepts-wrong-mic", "test_tampered_downlink", "failed test_tampered_downlink it acknowledged a frame whose MIC is wrong\n"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), labDeadline)
+		cmd := exec.CommandContext(ctx, args[0], args[1], c.test)
+		cmd.Env = append(os.Environ(), "GATEWAYD=http://"+d.http, "GATEWAYD_TOKEN="+token, fmt.Sprintf("DEVICE={%q: %q}", "virtual", c.device))
+		out, err := cmd.CombinedOutput()
+		cancel()
+		if string(out) != c.want {
+			t.Errorf("%s: %v\n%s", c.device, err, out)
+		}
+	}
 }

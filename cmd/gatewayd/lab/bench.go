@@ -52,6 +52,7 @@ type Bench struct {
 
 	devices map[radio.EUI64]*subject
 	last    radio.EUI64 // the device that verbs mean if they name none
+	dut     radio.EUI64 // the device under test, if nobody named it; zero until then
 }
 
 // put adds a device, in place of one with the same name.

@@ -25,6 +25,7 @@ type subject struct {
 	soft *enddevice.Config // nil: a real device
 	gone sync.WaitGroup
 
+	group *subject                    // multicast; nil: none
 	cycle func(context.Context) error // of a real device; nil: only somebody can switch it off and on
 }
 
@@ -42,6 +43,7 @@ type deviceArgs struct {
 	Version    string       `json:"version"`
 	Virtual    string       `json:"virtual"` // "": a real device; "healthy", or the name of a mutant
 	Tags       []string     `json:"tags"`
+	Multicast  *groupArgs   `json:"multicast"` // a group that it belongs to
 	settingArgs
 }
 
@@ -61,7 +63,15 @@ type settingArgs struct {
 	ADRPower    *int         `json:"adr_power"`    // likewise, index
 	CounterDown *uint32      `json:"counter_down"` // of the next downlink; upwards only
 	MoveRX1     []moved      `json:"rx1_freqs"`    // RX1 of channels on frequencies of their own (DlChannelReq)
+	PingFreq    *float64     `json:"ping_freq"`    // MHz, class B
+	PingRate    *int         `json:"ping_datarate"`
+	AckLimit    *int         `json:"adr_ack_limit"` // with the next, LoRaWAN 1.1: ADR_ACK_LIMIT is 2^n
+	AckDelay    *int         `json:"adr_ack_delay"`
+	RejoinCount *int         `json:"rejoin_count"` // LoRaWAN 1.1: a rejoin-request after 2^(n+4) uplinks
 }
+
+// longestRejoin is the exponent of the longest time between rejoin-requests.
+const longestRejoin = 15
 
 // moved is where RX1 of a channel is.
 type moved struct {
@@ -88,17 +98,27 @@ func unhex(into []byte, text []byte, what string) error {
 	return nil
 }
 
-// freeDevEUI is for a device that nobody named.
+// freeDevEUI is for a device that nobody named. The lock is held.
 func (b *Bench) freeDevEUI() radio.EUI64 {
+	return radio.EUI64{0x02, 0x1A, 0xB0, 0xFF, 0xFE, 0, 0, byte(len(b.devices) + 1)}
+}
+
+// dutEUI is the device under test that nobody named: the same each time.
+func (b *Bench) dutEUI() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return radio.EUI64{0x02, 0x1A, 0xB0, 0xFF, 0xFE, 0, 0, byte(len(b.devices) + 1)}
+	if b.dut == (radio.EUI64{}) {
+		b.dut = b.freeDevEUI()
+	}
+	return b.dut.String()
 }
 
 // device makes a device known and, if it is a virtual one, switches it on.
 func device(ctx context.Context, b *Bench, a deviceArgs) (any, error) {
 	spec := nsedge.Device{Activation: nsedge.OTAA, Encryption: nsedge.KeysAtNS, Class: "A", Version: "1.0.4", Tags: append([]string{"lab"}, a.Tags...), ADR: nsedge.ADR{Mode: "off"}, Policy: nsedge.PolicyLab}
+	b.mu.Lock()
 	spec.DevEUI = b.freeDevEUI()
+	b.mu.Unlock()
 	spec.AppEUI = radio.EUI64{0x02, 0x1A, 0xB0, 0xFF, 0xFE, 0xFF, 0xFF, 0xFF}
 	a.preset()
 	a.into(&spec)
@@ -114,6 +134,11 @@ func device(ctx context.Context, b *Bench, a deviceArgs) (any, error) {
 		return nil, err
 	}
 	s := &subject{eui: spec.DevEUI, spec: spec}
+	if a.Multicast != nil {
+		if err := b.makeGroup(ctx, s, *a.Multicast); err != nil {
+			return nil, err
+		}
+	}
 	b.put(s)
 	if err := b.know(ctx, s); err != nil {
 		return nil, err
@@ -123,7 +148,11 @@ func device(ctx context.Context, b *Bench, a deviceArgs) (any, error) {
 			return nil, err
 		}
 	}
-	return Result{"device": s.eui.String(), "dev_eui": s.eui.String(), "join_eui": spec.AppEUI.String(), "dev_class": spec.Class, "version": spec.Version, "activation": string(spec.Activation), "can_reboot": s.soft != nil}, nil
+	out := Result{"device": s.eui.String(), "dev_eui": s.eui.String(), "join_eui": spec.AppEUI.String(), "dev_class": spec.Class, "version": spec.Version, "activation": string(spec.Activation), "can_reboot": s.soft != nil}
+	if s.group != nil {
+		out["group"] = s.group.eui.String()
+	}
+	return out, nil
 }
 
 func (a *deviceArgs) into(d *nsedge.Device) {
@@ -198,6 +227,18 @@ func (a *settingArgs) into(d *nsedge.Device) {
 	default:
 		d.CounterDown = *a.CounterDown
 	}
+	if a.PingFreq != nil {
+		d.PingSlots.Freq = megahertz(*a.PingFreq)
+	}
+	if a.PingRate != nil {
+		d.PingSlots.DataRate = a.PingRate
+	}
+	if a.AckLimit != nil || a.AckDelay != nil {
+		d.ADRParam = &nsedge.ADRParam{Limit: deref(a.AckLimit), Delay: deref(a.AckDelay)}
+	}
+	if a.RejoinCount != nil {
+		d.RejoinParam = &nsedge.RejoinParam{Time: longestRejoin, Count: *a.RejoinCount}
+	}
 	for _, m := range a.MoveRX1 {
 		d.DownlinkChannels = append(d.DownlinkChannels, nsedge.DownlinkChannel{Index: m.Index, Freq: megahertz(m.Freq)})
 	}
@@ -215,7 +256,7 @@ func (b *Bench) complete(d *nsedge.Device) {
 	} else {
 		wanted = append(wanted, &d.NwkSKey, &d.AppSKey)
 		if d.DevAddr == nil {
-			d.DevAddr = &nsedge.DevAddr{0, 0, 0x1A, d.DevEUI[7]}
+			d.DevAddr = &nsedge.DevAddr{0, 0, d.DevEUI[4], d.DevEUI[7]}
 		}
 	}
 	for i, k := range wanted {
@@ -236,6 +277,9 @@ func dut(ctx context.Context, b *Bench, a map[string]any) (any, error) {
 		args["virtual"] = b.cfg.Target.Virtual
 	}
 	maps.Copy(args, a)
+	if args["dev_eui"] == nil {
+		args["dev_eui"] = b.dutEUI()
+	}
 	made, err := b.Call(ctx, "device", args)
 	if err != nil {
 		return nil, err

@@ -7,7 +7,8 @@
 //	devices.go   verbs about devices
 //	expect.go    verbs that wait for what a device does
 //	send.go      verbs that send: answers, raw frames, faults
-//	mac.go       the verb that sends MAC commands
+//	group.go     the multicast group of a device
+//	mac.go       verbs that send MAC commands
 //	measure.go   verbs that count
 //	software.go  the virtual devices, healthy and with a defect
 //	script.go    Starlark: the vocabulary as functions, the cases of a file

@@ -33,6 +33,26 @@ func (a macArgs) bytes() ([]byte, error) {
 	return b, nil
 }
 
+type rejoinArgs struct {
+	Device *radio.EUI64 `json:"device"`
+	Type   int          `json:"type"` // 0 or 2
+	Within Seconds      `json:"within"`
+}
+
+// rejoin has the network ask a device of LoRaWAN 1.1 for a rejoin-request, and
+// waits until that was answered.
+func rejoin(ctx context.Context, b *Bench, a rejoinArgs) (any, error) {
+	s, err := b.named(a.Device)
+	if err != nil {
+		return nil, err
+	}
+	b.goOn(s, "join", b.count())
+	if err := b.edge.Load().ForceRejoin(ctx, s.eui, a.Type); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCall, err)
+	}
+	return expectJoin(ctx, b, joinArgs{Device: &s.eui, Within: a.Within})
+}
+
 // mac sends MAC commands of the script's own in the next downlink. The network
 // server does not know of them: it goes on with the windows and channels that
 // it agreed with the device, which settings(...) changes.

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,7 +51,10 @@ type probeArgs struct {
 	Within Seconds      `json:"within"` // for each of the two uplinks
 }
 
-const probePort = 2
+const (
+	probePort  = 2
+	probeTries = 5
+)
 
 // probe finds out whether a device hears: the figures of the downlink, and
 // whether the next uplink acknowledged it.
@@ -59,14 +63,19 @@ func probe(ctx context.Context, b *Bench, a probeArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	before, err := expectUplink(ctx, b, uplinkArgs{Device: &s.eui, Within: a.Within, Fresh: true})
-	if err != nil {
-		return nil, err
-	}
+	var before, sent any
 	text := "probe"
-	sent, err := answer(ctx, b, answerArgs{Device: &s.eui, Payload: &text, Port: probePort, Confirmed: true})
-	if err != nil {
-		return nil, err
+	for try := range probeTries {
+		if before, err = expectUplink(ctx, b, uplinkArgs{Device: &s.eui, Within: a.Within, Fresh: true}); err != nil {
+			return nil, err
+		}
+		sent, err = answer(ctx, b, answerArgs{Device: &s.eui, Payload: &text, Port: probePort, Confirmed: true})
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errNoWindow) || try == probeTries-1 { // the host may have stood still for a second
+			return nil, err
+		}
 	}
 	after, err := expectUplink(ctx, b, uplinkArgs{Device: &s.eui, Within: a.Within, Fresh: true})
 	if err != nil {

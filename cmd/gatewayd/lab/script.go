@@ -217,7 +217,7 @@ func (s *speaker) builtin(name, device string) *starlark.Builtin {
 
 // firstArgument is what a single argument without a name means.
 func firstArgument() map[string]string {
-	return map[string]string{"answer": "payload", "push": "payload", "fault": "kind", "mac": "command", "wait": "seconds", "expect_notice": "code", "expect_silence": "seconds", "disarm": "id", "send_raw": "hex"}
+	return map[string]string{"answer": "payload", "push": "payload", "fault": "kind", "mac": "command", "wait": "seconds", "rejoin": "type", "expect_notice": "code", "expect_silence": "seconds", "disarm": "id", "send_raw": "hex"}
 }
 
 // told is a call in words, without keys.

@@ -38,7 +38,7 @@ func answer(ctx context.Context, b *Bench, a answerArgs) (any, error) {
 		return ok && time.Now().Before(r.Deadline)
 	})
 	if _, ok := err.(*TimeoutError); ok { //nolint:errorlint // it is not wrapped
-		return nil, fmt.Errorf("%w: no window of %v is open; call expect_uplink(...) first, and answer at once", ErrCall, s.eui)
+		return nil, fmt.Errorf("%w of %v is open; call expect_uplink(...) first, and answer at once", errNoWindow, s.eui)
 	}
 	if err != nil {
 		return nil, err
@@ -54,6 +54,9 @@ func answer(ctx context.Context, b *Bench, a answerArgs) (any, error) {
 	}
 	return expectDownlink(ctx, b, downlinkArgs{Device: &s.eui, Within: Seconds(time.Until(open.Deadline).Seconds() + 10)})
 }
+
+// errNoWindow says that a downlink has nowhere to go.
+var errNoWindow = fmt.Errorf("%w: no window", ErrCall)
 
 // requestWait is more than lies between an uplink and its downlink_request.
 const requestWait = time.Second

@@ -39,11 +39,12 @@ func kindOf(name string) (args deviceArgs, ok bool) {
 		return args, true
 	}
 	switch d := enddevice.Defect(name); d {
-	case enddevice.DeafRXC:
+	case enddevice.DeafRXC, enddevice.DeafGroup, enddevice.GroupMIC, enddevice.GroupReplays, enddevice.AcksGroup:
 		args.Class = "C"
-	case enddevice.DeafPings, enddevice.WrongPings:
+	case enddevice.DeafPings, enddevice.WrongPings, enddevice.LeavesB, enddevice.StaysInB, enddevice.IgnoresPingChannel, enddevice.FeignsPingChannel:
 		args.Class = "B"
-	case enddevice.OneCounter11, enddevice.NoRekey, enddevice.PlainFOpts:
+	case enddevice.OneCounter11, enddevice.NoRekey, enddevice.PlainFOpts, enddevice.NoRejoin, enddevice.SameRJCount, enddevice.ForgetsSession,
+		enddevice.KeepsSession, enddevice.ResetsRadio, enddevice.IgnoresRejoinParam, enddevice.FeignsRejoinParam, enddevice.IgnoresADRParam, enddevice.FeignsADRParam:
 		args.Version = "1.1"
 	}
 	return args, slices.Contains(enddevice.Defects(), enddevice.Defect(name))
@@ -87,12 +88,15 @@ func (b *Bench) switchOn(s *subject, kind string) error {
 	if _, ok := kindOf(kind); !ok {
 		return fmt.Errorf("%w: virtual is %q; there are %s", ErrCall, kind, strings.Join(Defects(), ", "))
 	}
-	d := s.spec
+	d, owed := s.spec, new(echo)
 	cfg := enddevice.Config{
 		DevEUI: d.DevEUI, JoinEUI: d.AppEUI, Region: b.region, Version: softVersion(d.Version), Class: d.Class, Battery: 200,
 		Station: air.StationConfig{PathLoss: softLoss}, DataRate: b.region.MaxADRDataRate(), ADR: true,
-		Interval: softInterval, Jitter: softJitter, Seed: b.cfg.Seed,
+		Interval: softInterval, Jitter: softJitter, Seed: b.cfg.Seed, Groups: s.softGroups(), Events: owed.heard,
 		Payload: func(n uint32) enddevice.Data {
+			if d, ok := owed.next(); ok {
+				return d
+			}
 			return enddevice.Data{Port: 1, Payload: fmt.Appendf(nil, "%d", n), Confirmed: n%4 == 3}
 		},
 	}

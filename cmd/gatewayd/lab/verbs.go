@@ -52,6 +52,7 @@ func vocabulary() map[string]verb {
 		"push":            word("send a downlink now, to a device of class B or C", false, push),
 		"probe":           word("send a confirmed downlink after the next uplink, and see whether it is acknowledged", false, probe),
 		"mac":             word("send MAC commands that the network server knows nothing of", false, mac),
+		"rejoin":          word("ask a device of LoRaWAN 1.1 for a rejoin-request, and wait until it is answered", false, rejoin),
 		"status":          word("ask a device for its battery and margin", false, status),
 		"fault":           word("arm a fault", false, arm),
 		"faults":          word("list the armed faults", true, faults),
