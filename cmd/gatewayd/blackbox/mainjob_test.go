@@ -27,6 +27,9 @@ func TestTheMainJobWithAnIndependentDeviceAndApplication(t *testing.T) {
 		},
 	})
 	t.Run("tshark accepts every frame and verifies its MIC", func(t *testing.T) { judge(t, rec) })
+	t.Run("a device of LoRaWAN 1.1", func(t *testing.T) {
+		play(t, "version11.mjs", map[string]string{"HTTP": "http://" + d.http, "AIR": d.air, "TOKEN": token}, nil)
+	})
 	t.Run("Ctrl-C ends the daemon with exit code 0", func(t *testing.T) {
 		if code, err := d.interrupt(); err != nil || code != 0 {
 			t.Errorf("exit code %d, %v", code, err)

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import lora from 'lora-packet'
 
-const hex = s => Buffer.from(s, 'hex')
-const CHANNELS = [868_100_000, 868_300_000, 868_500_000]
+export const hex = s => Buffer.from(s, 'hex')
+export const CHANNELS = [868_100_000, 868_300_000, 868_500_000]
 const RX2 = { freq_hz: 869_525_000, sf: 12 } // RP002, EU863-870
 const HALF_WINDOW_US = 10_000
 
@@ -16,6 +16,8 @@ export class Device {
   constructor (air, { dev_eui, app_eui, app_key }) {
     Object.assign(this, { air, devEUI: dev_eui, appEUI: app_eui, appKey: hex(app_key) })
   }
+
+  get root () { return this.appKey } // signs join-requests
 
   uplinkFrame (payload, freq_hz) {
     return {
@@ -52,19 +54,16 @@ export class Device {
     const nonce = Buffer.alloc(2)
     nonce.writeUInt16BE(this.devNonce)
     this.nonce = nonce
-    const packet = lora.fromFields({ MType: 'Join Request', AppEUI: hex(this.appEUI), DevEUI: hex(this.devEUI), DevNonce: nonce }, undefined, undefined, this.appKey)
+    const packet = lora.fromFields({ MType: 'Join Request', AppEUI: hex(this.appEUI), DevEUI: hex(this.devEUI), DevNonce: nonce }, undefined, undefined, this.root)
     return this.exchange(packet.getPHYPayload(), [5_000_000, 6_000_000])
   }
 
   // accept takes a join-accept and starts the session.
   accept (frame) {
     const sealed = lora.fromWire(Buffer.from(frame.payload, 'base64'))
-    const packet = lora.fromWire(lora.decryptJoinAccept(sealed, this.appKey))
-    assert.ok(lora.verifyMIC(packet, undefined, this.appKey), 'MIC of the join-accept')
-    const keys = lora.generateSessionKeys10(this.appKey, packet.NetID, packet.AppNonce, this.nonce)
+    const packet = lora.fromWire(lora.decryptJoinAccept(sealed, this.root))
+    this.begin(packet)
     this.devAddr = packet.DevAddr
-    this.nwkSKey = keys.NwkSKey
-    this.appSKey = keys.AppSKey
     this.joinNonce = packet.AppNonce.readUIntBE(0, 3)
     this.fcntUp = 0
     this.fcntDown = -1
@@ -72,6 +71,14 @@ export class Device {
     assert.equal(packet.getDLSettingsRxTwoDataRate(), 0, 'RX2 data rate of the join-accept')
     assert.ok(packet.getRxDelayDel() <= 1, 'RxDelay of the join-accept')
     return packet
+  }
+
+  // begin checks the MIC of a join-accept and derives the session's keys.
+  begin (packet) {
+    assert.ok(lora.verifyMIC(packet, undefined, this.appKey), 'MIC of the join-accept')
+    const keys = lora.generateSessionKeys10(this.appKey, packet.NetID, packet.AppNonce, this.nonce)
+    this.nwkSKey = keys.NwkSKey
+    this.appSKey = keys.AppSKey
   }
 
   // uplink sends data with the next counter.
