@@ -174,8 +174,8 @@ func (e *Edge) launchBeacon(g *gateway) error {
 	at, _ := g.Clock.InstantAt(b.next + classb.BeaconDelay)
 	freq, dr := e.beaconChannel(classb.Count(b.next))
 	eirp, _ := e.cfg.Region.EIRP(freq)
-	s := slot{name: "beacon", at: at, start: b.start, freq: freq, dr: dr, mod: mod, power: eirp - radio.DBm(g.AntennaGain)}
-	if b.spent, err = g.ledger.check(&s, mod.Airtime(len(phy)), e.cfg.IgnoreDutyCycle); err != nil {
+	s := slot{gw: g, name: "beacon", at: at, start: b.start, freq: freq, dr: dr, mod: mod, power: eirp - radio.DBm(g.AntennaGain)}
+	if b.spent, err = e.mayTransmit(&s, mod.Airtime(len(phy))); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(e.running, scheduleWait)

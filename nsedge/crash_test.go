@@ -273,7 +273,7 @@ func (w *world) die(to string) {
 	}
 	w.killed = !cut
 	w.life++
-	time.Sleep(time.Duration(w.rng.IntN(10_000)) * time.Millisecond)
+	time.Sleep(10*time.Minute + time.Duration(w.rng.IntN(10_000))*time.Millisecond) // each death costs some of the hour's duty cycle
 }
 
 // step is something that happens in the world.

@@ -182,7 +182,7 @@ func (e *Edge) launch(fl *flight) error {
 	if old != nil {
 		s.gw.ledger.cancel(old.airtime)
 	}
-	airtime, err := s.gw.ledger.check(s, s.mod.Airtime(len(fl.phy)), e.cfg.IgnoreDutyCycle)
+	airtime, err := e.mayTransmit(s, s.mod.Airtime(len(fl.phy)))
 	if err == nil {
 		err = e.yield(fl.w, s, s.mod.Airtime(len(fl.phy)))
 	}

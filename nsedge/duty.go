@@ -14,6 +14,8 @@ type ledger struct {
 	bands []region.SubBand
 	spent [][]entry // by time
 	total []time.Duration
+
+	unsaved []time.Duration // of total, what the disk does not know: see dutystate.go
 }
 
 // entry is one transmission.
@@ -26,7 +28,15 @@ type entry struct {
 const dutyPeriod = time.Hour
 
 func newLedger(bands []region.SubBand) ledger {
-	return ledger{bands: bands, spent: make([][]entry, len(bands)), total: make([]time.Duration, len(bands))}
+	return ledger{bands: bands, spent: make([][]entry, len(bands)), total: make([]time.Duration, len(bands)), unsaved: make([]time.Duration, len(bands))}
+}
+
+// limited tells whether a sub-band has a duty cycle.
+func (l *ledger) limited(band int) bool { return l.bands[band].Duty < 1 }
+
+// budget is what may be on the air within an hour.
+func (l *ledger) budget(band int) time.Duration {
+	return time.Duration(l.bands[band].Duty * float64(dutyPeriod))
 }
 
 // band finds the sub-band of a carrier; a border belongs to the upper one.
@@ -48,22 +58,24 @@ func (l *ledger) check(s *slot, took time.Duration, ignore bool) (entry, error) 
 		return en, nil
 	}
 	b := l.bands[en.band]
-	if b.Duty >= 1 || b.Free != 0 && s.power <= b.Free {
+	if !l.limited(en.band) || b.Free != 0 && s.power <= b.Free {
 		en.band = -1
 		return en, nil
+	}
+	if l.unsaved[en.band]+took > l.credit(en.band) {
+		return en, fmt.Errorf("%w: of sub-band %s %v are used that are not on the disk yet, which a power cut would forget: the disk is slow", errUnsaved, b.Name, l.unsaved[en.band].Round(time.Millisecond))
 	}
 	free := l.freeAt(en.band, took, s.start)
 	if !free.After(s.start) {
 		return en, nil
 	}
-	budget := time.Duration(b.Duty * float64(dutyPeriod))
 	return en, fmt.Errorf("%w: sub-band %s (%.3f to %.3f MHz) allows %g %%, %v of %v are used, %v are wanted; free at %s", radio.ErrDutyCycle,
-		b.Name, b.From.MHz(), b.To.MHz(), b.Duty*100, l.total[en.band].Round(time.Millisecond), budget, took.Round(time.Millisecond), free.UTC().Format(time.RFC3339))
+		b.Name, b.From.MHz(), b.To.MHz(), b.Duty*100, l.total[en.band].Round(time.Millisecond), l.budget(en.band), took.Round(time.Millisecond), free.UTC().Format(time.RFC3339))
 }
 
 // freeAt is the first moment from now on at which the sub-band has room.
 func (l *ledger) freeAt(band int, took time.Duration, now time.Time) time.Time {
-	budget := time.Duration(l.bands[band].Duty * float64(dutyPeriod))
+	budget := l.budget(band)
 	l.forget(band, now)
 	sum := l.total[band] + took
 	if sum <= budget {

@@ -76,28 +76,30 @@ type Edge struct {
 	docs  sync.Mutex  // orders changes of documents; never held by Run
 
 	// Everything below belongs to the one who owns the edge.
-	running   context.Context //nolint:containedctx // the life of one Run; nil while not running
-	byEUI     map[radio.EUI64]*device
-	byAddr    map[DevAddr]*session
-	order     []*device // by DevEUI
-	firstJoin uint32    // no JoinNonce up to it is used; set by load, after a restore
-	heard     heard
-	windows   map[PacketHash]*window
-	timers    timers
-	flights   map[uint64]*flight
-	lastID    uint64
-	reserved  map[*window]struct{} // that have something more important than data to send
-	reserver  reserver
-	jobCount  int
-	bands     map[string]*region.Region // that devices name
-	dwell     region.Dwell              // that devices assume after a reset
-	dwelling  map[region.Dwell]*region.Region
-	salt      [16]byte // makes packet hashes unique to this process
-	frames    uint64
-	ended     error       // why Run has to end: all gateways are gone
-	far       chan func() // what the other gateways heard and reported
-	scratch   []byte
-	stats     Stats
+	running    context.Context //nolint:containedctx // the life of one Run; nil while not running
+	byEUI      map[radio.EUI64]*device
+	byAddr     map[DevAddr]*session
+	order      []*device // by DevEUI
+	firstJoin  uint32    // no JoinNonce up to it is used; set by load, after a restore
+	heard      heard
+	windows    map[PacketHash]*window
+	timers     timers
+	flights    map[uint64]*flight
+	lastID     uint64
+	reserved   map[*window]struct{} // that have something more important than data to send
+	reserver   reserver
+	dutySaving bool // the ledgers are on their way to the disk
+	dutyOpen   bool // the disk knows that something may be sent
+	jobCount   int
+	bands      map[string]*region.Region // that devices name
+	dwell      region.Dwell              // that devices assume after a reset
+	dwelling   map[region.Dwell]*region.Region
+	salt       [16]byte // makes packet hashes unique to this process
+	frames     uint64
+	ended      error       // why Run has to end: all gateways are gone
+	far        chan func() // what the other gateways heard and reported
+	scratch    []byte
+	stats      Stats
 }
 
 // call is work that a caller hands to Run.
@@ -150,6 +152,7 @@ func New(cfg Config, air Air, publish func(Event)) (*Edge, error) {
 	if err := e.load(); err != nil {
 		return nil, fmt.Errorf("nsedge: load: %w", err)
 	}
+	e.openDuty()
 	e.token <- struct{}{}
 	return e, nil
 }
@@ -170,9 +173,11 @@ func (e *Edge) Run(ctx context.Context) error {
 		cancel()
 		deaf()
 		e.finishJobs()
+		e.endDuty()
 		e.token <- struct{}{}
 	}()
 	e.reserver.restart()
+	e.beginDuty()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for e.ended == nil {

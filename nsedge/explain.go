@@ -217,12 +217,12 @@ func (e *Edge) dutyUse(now time.Time) (out []DutyUse) {
 	for _, g := range e.gateways {
 		l := &g.ledger
 		for i, b := range l.bands {
-			if b.Duty >= 1 {
+			if !l.limited(i) {
 				continue
 			}
 			l.forget(i, now)
 			out = append(out, DutyUse{
-				Gateway: g.EUI, Band: b.Name, From: b.From, To: b.To, Used: l.total[i], Allowed: time.Duration(b.Duty * float64(dutyPeriod)),
+				Gateway: g.EUI, Band: b.Name, From: b.From, To: b.To, Used: l.total[i], Allowed: l.budget(i),
 				FreeAt: l.freeAt(i, took, now), ProbeTime: took,
 			})
 		}

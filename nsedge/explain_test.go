@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"gatewayd/nsedge/region"
 	"gatewayd/radio"
 )
 
@@ -169,35 +168,6 @@ func TestItIsExplainedWhyNothingCanBeSentNow(t *testing.T) {
 		}
 		if _, err := b.edge.Explain(b.Context(), n.app); !errors.Is(err, ErrUnknownDevice) {
 			t.Errorf("unknown: %v", err)
-		}
-	})
-}
-
-func FuzzDutyLedger(f *testing.F) {
-	r, err := region.Lookup("EU868")
-	if err != nil {
-		f.Fatal(err)
-	}
-	now := time.Unix(1_700_000_000, 0)
-	l := newLedger(r.SubBands())
-	for i := range 6 {
-		l.add(entry{band: i, start: now.Add(time.Duration(i) * 7 * time.Minute), took: time.Second})
-	}
-	f.Add(l.encode(nil, "EU868", now))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		l := newLedger(r.SubBands())
-		if l.decode(raw, "EU868", time.Now()) != nil {
-			return
-		}
-		again := newLedger(r.SubBands())
-		if err := again.decode(l.encode(nil, "EU868", time.Unix(0, 0)), "EU868", time.Now()); err != nil {
-			t.Errorf("what was encoded can't be decoded: %v", err)
-		}
-		for i := range l.total {
-			if d := again.total[i] - l.total[i]; d < 0 && l.total[i] < dutyPeriod {
-				t.Errorf("sub-band %d lost %v", i, -d)
-			}
 		}
 	})
 }

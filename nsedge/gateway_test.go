@@ -138,10 +138,11 @@ func TestEachGatewayHasItsOwnDutyCycle(t *testing.T) {
 		}
 		// The ledgers outlast a restart, each its own.
 		b.must(b.edge.do(b.Context(), func() {
+			b.must(b.edge.putDuty(b.edge.dutyRecords(dutyWhole)))
 			for _, g := range b.edge.gateways {
 				g.ledger = newLedger(b.edge.cfg.Region.SubBands())
 			}
-			b.must(b.edge.loadDuty(b.store.states[dutyKey]))
+			b.must(b.edge.loadDuty())
 		}))
 		after, err := b.edge.Duty(b.Context())
 		b.must(err)

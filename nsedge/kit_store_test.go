@@ -2,6 +2,7 @@ package nsedge
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -15,10 +16,13 @@ type memStore struct {
 	docs     map[string]map[string][]byte
 	states   map[[8]byte][]byte
 	synced   map[[8]byte][]byte
+	appends  int // up to now
+	durable  int // of them, in synced
 	syncs    int
 	syncTime time.Duration
 	putTime  time.Duration
 	err      error // of every change
+	putErr   error // of every document
 }
 
 func newStore() *memStore {
@@ -44,8 +48,8 @@ func (s *memStore) Put(bucket string, key, value []byte) error {
 	time.Sleep(wait)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		return s.err
+	if err := cmp.Or(s.err, s.putErr); err != nil {
+		return err
 	}
 	if s.docs[bucket] == nil {
 		s.docs[bucket] = map[string][]byte{}
@@ -85,6 +89,7 @@ func (s *memStore) Append(key [8]byte, value []byte) error {
 		return s.err
 	}
 	s.states[key] = bytes.Clone(value)
+	s.appends++
 	return nil
 }
 
@@ -114,9 +119,16 @@ func (s *memStore) syncsTake(d time.Duration) {
 	s.syncTime = d
 }
 
+// putsBecome sets how long documents take, and what becomes of them.
+func (s *memStore) putsBecome(took time.Duration, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.putTime, s.putErr = took, err
+}
+
 func (s *memStore) Sync(ctx context.Context) error {
 	s.mu.Lock()
-	now, wait, err := maps.Clone(s.states), s.syncTime, s.err
+	now, appends, wait, err := maps.Clone(s.states), s.appends, s.syncTime, s.err
 	s.mu.Unlock()
 	if wait > 0 {
 		select {
@@ -128,8 +140,8 @@ func (s *memStore) Sync(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.syncs++
-	if err == nil {
-		s.synced = now
+	if err == nil && appends >= s.durable { // not one that began before the last
+		s.synced, s.durable = now, appends
 	}
 	return err
 }

@@ -80,10 +80,16 @@ func (b *bench) start(change func(*Config)) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.edge = e
+	b.run()
+}
+
+// run runs the edge until stop.
+func (b *bench) run() {
+	b.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }()
-	b.edge = e
+	go func() { done <- b.edge.Run(ctx) }()
 	b.stop = func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {

@@ -126,7 +126,7 @@ func (s *session) restore(c counters) {
 
 // load reads everything from the store.
 func (e *Edge) load() error {
-	for _, step := range []func() error{e.loadDevices, e.loadCounters, e.loadFloors, e.loadRadio} {
+	for _, step := range []func() error{e.loadDevices, e.loadCounters, e.loadFloors, e.loadRadio, e.loadDuty} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -181,11 +181,8 @@ func (e *Edge) loadDevices() error {
 // loadCounters reads the journal.
 func (e *Edge) loadCounters() error {
 	return e.cfg.Store.EachState(func(key [8]byte, value []byte) error {
-		if key == dutyKey && e.cfg.Region == nil {
-			return nil // nothing is sent
-		}
-		if key == dutyKey {
-			return e.loadDuty(value)
+		if key == ([8]byte{}) {
+			return nil // no device's: where the duty ledger was before it was a document
 		}
 		c, gen, err := decodeState(value)
 		if err != nil {
