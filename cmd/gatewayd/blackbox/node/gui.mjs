@@ -139,6 +139,7 @@ await step('the live view shows its frames, and everything about one', async () 
   await terminal.inbox.first(text => text.includes('"uplink"') && text.includes(byForm.dev_eui), 'the uplink in wscat')
   terminal.end()
   await x.rx2 // what is claimed now would still go out after this uplink
+  assert.equal(await page.getByRole('row').filter({ hasText: 'foreign' }).count(), 0, 'own frames are no strangers')
 })
 
 await step("frames of strangers are shown, and those that collide are marked", async () => {
