@@ -51,6 +51,7 @@ type setup struct {
 	spiHz  int // 0: 8 MHz
 	lab    bool
 	change func(*config.Config)
+	parts  func(*parts)
 	log    *slog.Logger
 	sky    *sx1302sim.PPS // with a satellite receiver, whose pulses are as given
 	ppm    float64        // of the chip's crystal
@@ -128,6 +129,9 @@ func newWorld(t *testing.T, s setup) *world {
 	w.parts = parts{
 		sky: w.parts.sky, hardware: hw, firmware: concentrator.EmulatedFirmware(), store: st, api: w.api,
 		dial: w.api.Dial, log: s.log,
+	}
+	if s.parts != nil {
+		s.parts(&w.parts)
 	}
 	if s.conf != "" {
 		conf, err := halconf.Parse([]byte(s.conf))

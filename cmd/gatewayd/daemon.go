@@ -18,6 +18,7 @@ import (
 	"gatewayd/cmd/gatewayd/certs"
 	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/cmd/gatewayd/flight"
+	cmdlab "gatewayd/cmd/gatewayd/lab"
 	"gatewayd/concentrator"
 	"gatewayd/concentrator/gnss"
 	"gatewayd/concentrator/halconf"
@@ -46,12 +47,13 @@ type parts struct {
 
 	supervisor *supervisor // nil: nobody
 
-	tell   func(nsedge.Event)                           // told of each event, beside the Data API; nil: nobody
-	poll   time.Duration                                // between looks at the receive buffer; 0: the driver's own choice
-	random io.Reader                                    // of the network server; nil: crypto/rand
-	lab    func(nsedge.Air) *lab.Layer                  // puts a laboratory's layer between network server and radio; nil: none
-	also   []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
-	log    *slog.Logger
+	tell    func(nsedge.Event)                           // told of each event, beside the Data API; nil: nobody
+	poll    time.Duration                                // between looks at the receive buffer; 0: the driver's own choice
+	random  io.Reader                                    // of the network server; nil: crypto/rand
+	lab     func(nsedge.Air) *lab.Layer                  // puts a laboratory's layer between network server and radio; nil: none
+	markers cmdlab.Lines                                 // GPIO lines of markers; nil: none
+	also    []func(ctx context.Context, d *daemon) error // run beside the rest once the edge is there
+	log     *slog.Logger
 
 	recordings string // folder of the files of faults; "": none are written
 

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
+	"gatewayd/board"
+	"gatewayd/cmd/gatewayd/config"
 	"gatewayd/cmd/gatewayd/lab"
 	"gatewayd/dataapi"
 	"gatewayd/nsedge"
@@ -31,14 +34,25 @@ func (d *daemon) laboratory() dataapi.Laboratory {
 	d.log.Warn("the laboratory is on: administrators may plant faults", slog.String("switch", "lab.enabled"))
 	b := lab.New(lab.Config{})
 	tell := d.parts.tell
+	observers := []bench.Observer{b}
+	markers := d.markers()
+	if markers != nil {
+		observers = append(observers, markers)
+	}
 	d.parts.tell = func(e nsedge.Event) {
 		b.Publish(e)
+		if markers != nil {
+			markers.Event(e)
+		}
 		if tell != nil {
 			tell(e)
 		}
 	}
 	d.parts.lab = func(air nsedge.Air) *bench.Layer {
-		layer := bench.New(bench.Config{Air: air, Observers: []bench.Observer{b}, Log: d.log})
+		layer := bench.New(bench.Config{Air: air, Observers: observers, Log: d.log})
+		if markers != nil {
+			markers.Attach(layer)
+		}
 		b.Attach(layer)
 		return layer
 	}
@@ -49,4 +63,30 @@ func (d *daemon) laboratory() dataapi.Laboratory {
 		return ctx.Err()
 	})
 	return laboratory{b}
+}
+
+// markers are those that the configuration wants; nil: none.
+func (d *daemon) markers() *lab.Markers {
+	if d.parts.markers == nil {
+		return nil
+	}
+	l := d.cfg.Lab
+	return lab.NewMarkers(lab.MarkersConfig{
+		Lines: d.parts.markers, TX: board.Pin(l.MarkerTX), RX: board.Pin(l.MarkerRX), Window: board.Pin(l.MarkerWindow), Log: d.log,
+	})
+}
+
+// openMarkers takes the GPIO lines of markers.
+func (p *parts) openMarkers(cfg config.Config, open *closers) error {
+	pins := cfg.Lab.Markers()
+	if len(pins) == 0 {
+		return nil
+	}
+	lines, err := p.hardware.Board.OpenMarkers(pins)
+	if err != nil {
+		return fmt.Errorf("lab.marker_tx, marker_rx, marker_window: %w", err)
+	}
+	open.add(lines.Close)
+	p.markers = lines
+	return nil
 }

@@ -105,6 +105,9 @@ func runDaemon(ctx context.Context, cfg config.Config, p parts) (err error) {
 	}
 	open.add(p.hardware.Close)
 	p.recordings = recordingsIn(cfg)
+	if err := p.openMarkers(cfg, &open); err != nil {
+		return err
+	}
 	d, err := newDaemon(cfg, p)
 	if err != nil {
 		return err

@@ -44,6 +44,12 @@ type Observer interface {
 	Sent(radio.Downlink, radio.Report)
 }
 
+// Planner is an [Observer] that also wants to know of downlinks before they
+// are on the air, when the air has taken them. It must not call the layer.
+type Planner interface {
+	Planned(radio.Downlink)
+}
+
 // Air is what a layer stands before, and itself is: an nsedge.Air.
 type Air interface {
 	Uplinks() <-chan radio.Uplink
@@ -253,6 +259,16 @@ func (l *Layer) schedule(ctx context.Context, f *flight) error {
 		delete(l.flying, f.sent.ID)
 		l.mu.Unlock()
 		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.flying[f.sent.ID] != f {
+		return nil // it has failed already
+	}
+	for _, o := range l.observers {
+		if p, ok := o.(Planner); ok {
+			p.Planned(f.sent)
+		}
 	}
 	return nil
 }

@@ -100,6 +100,7 @@ func (c Config) check() Faults {
 	c.checkGateway(&k)
 	k.folder("state.dir", c.State.Dir)
 	k.folder("firmware.dir", c.Firmware.Dir)
+	c.checkMarkers(&k)
 	k.within("recorder.size_mib", float64(c.Recorder.Size), 0, MaxRecorder)
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
@@ -143,6 +144,29 @@ func (c Config) checkConcentrator(k *checker) {
 	}
 	if cc.SPIHz != 0 && (cc.SPIHz < MinSPIHz || cc.SPIHz > MaxSPIHz) {
 		k.fault("concentrator.spi_hz", cc.SPIHz, "allowed: %d to %d, or 0 for the board's", MinSPIHz, MaxSPIHz)
+	}
+}
+
+func (c Config) checkMarkers(k *checker) {
+	var pins []board.Pin
+	b, err := board.Lookup(c.Concentrator.Board)
+	if err != nil || c.Emulated() {
+		b = board.Board{} // the first is told elsewhere
+	}
+	for _, m := range []struct {
+		key  string
+		line int
+	}{{"lab.marker_tx", c.Lab.MarkerTX}, {"lab.marker_rx", c.Lab.MarkerRX}, {"lab.marker_window", c.Lab.MarkerWindow}} {
+		if m.line == 0 {
+			continue
+		}
+		pins = append(pins, board.Pin(m.line))
+		if err := b.CheckMarkers(pins); err != nil {
+			k.fault(m.key, m.line, "%v", err)
+			pins = pins[:len(pins)-1]
+		} else if !c.Lab.Enabled {
+			k.fault(m.key, m.line, "markers belong to the laboratory; set lab.enabled = true, or the line to 0")
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"gatewayd/board"
 	"gatewayd/radio"
 )
 
@@ -90,6 +91,20 @@ type Concentrator struct {
 // Lab is the bench; see docs/lab.md.
 type Lab struct {
 	Enabled bool `toml:"enabled" comment:"Let administrators plant faults, send raw frames and capture the air. For laboratories: it can break a network."`
+
+	MarkerTX     int `toml:"marker_tx" comment:"GPIO line that is high while a downlink is on the air, for an oscilloscope. 0: none."`
+	MarkerRX     int `toml:"marker_rx" comment:"GPIO line with a pulse when a frame was received. 0: none."`
+	MarkerWindow int `toml:"marker_window" comment:"GPIO line with a pulse when RX1 begins, and when RX2 does. 0: none."`
+}
+
+// Markers are the GPIO lines of markers that are wanted.
+func (l Lab) Markers() (pins []board.Pin) {
+	for _, n := range []int{l.MarkerTX, l.MarkerRX, l.MarkerWindow} {
+		if n != 0 {
+			pins = append(pins, board.Pin(n))
+		}
+	}
+	return pins
 }
 
 // Recorder is the flight recorder; see docs/recorder.md.
