@@ -308,10 +308,10 @@ func TestAConnectionIsChangedWithoutSayingItsSecretsAgain(t *testing.T) {
 func TestTheHiddenPasswordOfABrokerStaysForThatBroker(t *testing.T) {
 	old := connection{Type: "mqtt", URI: "mqtt://user:" + "hunter2" + "@broker", TopicUp: "up"}
 	for uri, want := range map[string]string{
-		"mqtt://user:xxxxx@broker":    old.URI,
-		"mqtt://user:xxxxx@elsewhere": "",
-		"mqtt://user:other@elsewhere": "mqtt://user:other@elsewhere",
-		"mqtt://elsewhere":            "mqtt://elsewhere",
+		"mqtt://user:" + redacted + "@broker":    old.URI,
+		"mqtt://user:" + redacted + "@elsewhere": "",
+		"mqtt://other@elsewhere":                 "mqtt://other@elsewhere",
+		"mqtt://elsewhere":                       "mqtt://elsewhere",
 	} {
 		c := old
 		err := c.parse(fields{m: map[string]json.RawMessage{"uri": json.RawMessage(`"` + uri + `"`)}})

@@ -22,7 +22,7 @@
 // Files are named for the concept they hold. The Data API: query.go (what a
 // client may ask for when it connects), filter.go, connect.go, subscriber.go,
 // writer.go, frame.go, fanout.go, history.go, replay.go, envelope.go and encode_*.go (events to
-// JSON), decode.go (JSON to answers), leads.go (how early answers come), locate.go
+// JSON), decode.go (JSON to answers), requests.go (what answers name), leads.go (how early answers come), locate.go
 // (where devices are). Who
 // may do what: credentials.go, local.go, keys.go, permissions.go, users.go, password.go, sessions.go, signin.go,
 // limits.go, guard.go. The Management API: rest.go (how resources are served),
