@@ -42,32 +42,17 @@ func TestTwoGatewaysServeClassB(t *testing.T) {
 		}
 		first, second := radio.EUI64{7: 1}.String(), radio.EUI64{7: 2}.String()
 
-		group := enddevice.Group{DevAddr: enddevice.DevAddr{3: 9}, NwkSKey: randomKey(), AppSKey: randomKey(), Class: "B", Periodicity: 1}
-		groupAddr, groupNwk, groupApp := nsedge.DevAddr(group.DevAddr), nsedge.Key(group.NwkSKey), nsedge.Key(group.AppSKey)
-		s.must(s.edge.CreateDevice(s.Context(), nsedge.Device{
-			DevEUI: radio.EUI64{2, 7: 9}, Activation: nsedge.ABP, Class: "B", Multicast: true, PingSlots: nsedge.PingSlots{Periodicity: &group.Periodicity},
-			DevAddr: &groupAddr, NwkSKey: &groupNwk, AppSKey: &groupApp,
-		}))
-		abp := &enddevice.Session{DevAddr: enddevice.DevAddr{3: 1}, NwkSKey: randomKey(), AppSKey: randomKey()}
-		addr, nwk, app := nsedge.DevAddr(abp.DevAddr), nsedge.Key(abp.NwkSKey), nsedge.Key(abp.AppSKey)
-		eui := radio.EUI64{2, 7: 1}
-		s.must(s.edge.CreateDevice(s.Context(), nsedge.Device{DevEUI: eui, Activation: nsedge.ABP, Class: "B", DevAddr: &addr, NwkSKey: &nwk, AppSKey: &app}))
 		heard := map[string]int{}
-		d, err := enddevice.New(enddevice.Config{
-			DevEUI: eui, Region: s.region, ABP: abp, DataRate: 5, NoDutyCycle: true, Seed: 1, Class: "B", Periodicity: 2,
-			Interval: time.Minute, Groups: []enddevice.Group{group},
-			Events: func(ev enddevice.Event) {
-				mu.Lock()
-				defer mu.Unlock()
-				switch ev := ev.(type) {
-				case enddevice.Received:
-					heard[ev.Window+" "+string(ev.Payload)]++
-				case enddevice.BeaconMissed:
-					heard["missed"]++
-				}
-			},
-		}, s.medium)
-		s.must(err)
+		d, eui, group := s.classB(func(ev enddevice.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch ev := ev.(type) {
+			case enddevice.Received:
+				heard[ev.Window+" "+string(ev.Payload)]++
+			case enddevice.BeaconMissed:
+				heard["missed"]++
+			}
+		})
 		defer d.Close()
 		ctx, cancel := context.WithCancel(s.Context())
 		var running sync.WaitGroup
@@ -83,7 +68,7 @@ func TestTwoGatewaysServeClassB(t *testing.T) {
 		if by := claim(eui); !slices.Contains(by, first) || slices.Contains(by, second) {
 			t.Errorf("to the device sent %v", by)
 		}
-		if by := claim(radio.EUI64{2, 7: 9}); !slices.Contains(by, second) {
+		if by := claim(group); !slices.Contains(by, second) {
 			t.Errorf("to the group sent %v", by)
 		}
 		s.stop[0]()
@@ -107,4 +92,27 @@ func TestTwoGatewaysServeClassB(t *testing.T) {
 			t.Errorf("%d beacons by both; heard %v", together, heard)
 		}
 	})
+}
+
+// classB makes a device of class B and registers it, and a group that it belongs to.
+func (s *site) classB(told func(enddevice.Event)) (d *enddevice.Device, eui, group radio.EUI64) {
+	s.Helper()
+	eui, group = radio.EUI64{2, 7: 1}, radio.EUI64{2, 7: 9}
+	register := func(eui radio.EUI64, spec nsedge.Device) *enddevice.Session {
+		own := &enddevice.Session{DevAddr: enddevice.DevAddr{3: eui[7]}, NwkSKey: randomKey(), AppSKey: randomKey()}
+		addr, nwk, app := nsedge.DevAddr(own.DevAddr), nsedge.Key(own.NwkSKey), nsedge.Key(own.AppSKey)
+		spec.DevEUI, spec.Activation, spec.Class = eui, nsedge.ABP, "B"
+		spec.DevAddr, spec.NwkSKey, spec.AppSKey = &addr, &nwk, &app
+		s.must(s.edge.CreateDevice(s.Context(), spec))
+		return own
+	}
+	periodicity := 1
+	shared := register(group, nsedge.Device{Multicast: true, PingSlots: nsedge.PingSlots{Periodicity: &periodicity}})
+	d, err := enddevice.New(enddevice.Config{
+		DevEUI: eui, Region: s.region, ABP: register(eui, nsedge.Device{}), DataRate: 5, NoDutyCycle: true, Seed: 1, Class: "B", Periodicity: 2,
+		Interval: time.Minute, Events: told,
+		Groups: []enddevice.Group{{DevAddr: shared.DevAddr, NwkSKey: shared.NwkSKey, AppSKey: shared.AppSKey, Class: "B", Periodicity: periodicity}},
+	}, s.medium)
+	s.must(err)
+	return d, eui, group
 }
