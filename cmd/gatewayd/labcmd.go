@@ -189,6 +189,9 @@ func runLab(cmd *cobra.Command, std streams, scripts []*lab.Script, o labOptions
 	}
 	if len(scripts) > 1 {
 		all.Script = "lab"
+		if err := all.Sum(std.out); err != nil {
+			return err
+		}
 	}
 	if err := writeJUnit(o.junit, all); err != nil {
 		return err

@@ -80,7 +80,7 @@ func (o labOptions) target() (lab.Target, error) {
 	}
 	text, err := os.ReadFile(o.dut)
 	if err != nil {
-		return lab.Target{}, fmt.Errorf("%q is no virtual device (there are %s) and no file: %w", o.dut, strings.Join(lab.Defects(), ", "), err)
+		return lab.Target{}, fmt.Errorf("%q is no virtual device (gatewayd lab words lists them) and no file: %w", o.dut, err)
 	}
 	var t lab.Target
 	if err := json.Unmarshal(text, &t.Device); err != nil {

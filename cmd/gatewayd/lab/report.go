@@ -28,13 +28,33 @@ func (r *Report) Passed() bool {
 	return true
 }
 
+// counts is a line of how many cases had each outcome.
+func (r *Report) counts() string {
+	n := map[Outcome]int{}
+	for _, c := range r.Cases {
+		n[c.Outcome]++
+	}
+	return fmt.Sprintf("%d passed, %d failed, %d broken, %d skipped\n", n[Passed], n[Failed], n[Broken], n[Skipped])
+}
+
+// Sum writes what several scripts came to, with the names of the cases that
+// did not pass.
+func (r *Report) Sum(w io.Writer) error {
+	text := fmt.Sprintf("\n%s: %d cases, %s", r.Target, len(r.Cases), r.counts())
+	for _, c := range r.Cases {
+		if c.Outcome == Failed || c.Outcome == Broken {
+			text += fmt.Sprintf("%-8s %s\n", c.Outcome, c.Case)
+		}
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
 // Tell writes the report for people: a line for each case, and of those that
 // did not pass also the steps.
 func (r *Report) Tell(w io.Writer) error {
 	var text strings.Builder
-	counts := map[Outcome]int{}
 	for _, c := range r.Cases {
-		counts[c.Outcome]++
 		fmt.Fprintf(&text, "%-8s %-44s %9s\n", c.Outcome, c.Case, c.Took.Round(time.Millisecond))
 		if c.Outcome == Passed {
 			continue
@@ -50,7 +70,7 @@ func (r *Report) Tell(w io.Writer) error {
 			fmt.Fprintf(&text, "         %10.3f s  %s  %s\n", s.At.Seconds(), s.Line, s.Text)
 		}
 	}
-	fmt.Fprintf(&text, "%s: %d passed, %d failed, %d broken, %d skipped\n", r.Script, counts[Passed], counts[Failed], counts[Broken], counts[Skipped])
+	fmt.Fprintf(&text, "%s: %s", r.Script, r.counts())
 	_, err := io.WriteString(w, text.String())
 	return err
 }
