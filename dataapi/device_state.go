@@ -162,6 +162,7 @@ func viewSession(s *nsedge.SessionState) *sessionView {
 // windowView is a receive window, and why it can't be used.
 type windowView struct {
 	Name     string   `json:"name"`
+	Gateway  string   `json:"gateway"`
 	Start    float64  `json:"start"`
 	Deadline float64  `json:"deadline"`
 	Freq     uint32   `json:"freq"`
@@ -174,6 +175,7 @@ type windowView struct {
 
 // dutyView is the duty cycle of a sub-band; durations in seconds.
 type dutyView struct {
+	Gateway string  `json:"gateway"`
 	Band    string  `json:"band"`
 	From    uint32  `json:"from"`
 	To      uint32  `json:"to"`
@@ -194,7 +196,7 @@ func (s *Server) getExplanation(c *call) (reply, error) {
 	}
 	windows, duty := []windowView{}, []dutyView{}
 	for _, w := range x.Windows {
-		v := windowView{Name: w.Name, Start: unixSeconds(w.Start), Deadline: unixSeconds(w.Deadline), Freq: uint32(w.Freq), DataRate: w.DataRate,
+		v := windowView{Name: w.Name, Gateway: w.Gateway.String(), Start: unixSeconds(w.Start), Deadline: unixSeconds(w.Deadline), Freq: uint32(w.Freq), DataRate: w.DataRate,
 			Power: float64(w.Power), MaxSize: w.MaxSize, Why: w.Why}
 		if !w.FreeAt.IsZero() {
 			at := unixSeconds(w.FreeAt)
@@ -203,7 +205,7 @@ func (s *Server) getExplanation(c *call) (reply, error) {
 		windows = append(windows, v)
 	}
 	for _, u := range x.Duty {
-		duty = append(duty, dutyView{u.Band, uint32(u.From), uint32(u.To), u.Used.Seconds(), u.Allowed.Seconds(), unixSeconds(u.FreeAt), u.ProbeTime.Seconds()})
+		duty = append(duty, dutyView{u.Gateway.String(), u.Band, uint32(u.From), uint32(u.To), u.Used.Seconds(), u.Allowed.Seconds(), unixSeconds(u.FreeAt), u.ProbeTime.Seconds()})
 	}
 	return reply{http.StatusOK, map[string]any{"explanation": map[string]any{
 		"dev_eui": x.Device.String(), "time": unixSeconds(x.Now), "summary": x.Summary, "windows": windows, "duty": duty,

@@ -33,7 +33,7 @@ func TestADevicesStateIsExplained(t *testing.T) {
 		abpPath + "/state":    {`"dev_addr":"01020304"`, `"counter_up":7`, `"delay":5`, `"freq":869525000`, `"freq":868300000`, `"joins":[]`, `"pending":null`, `"class_b":null`},
 		classBPath + "/state": {`"class_b":{"active":false,"datarate":null,"freq":0,"periodicity":5,"told":true}`},
 		otaaPath + "/state":   {`"session":null`},
-		abpPath + "/explain":  {"class A device listens only after its uplinks", `"allowed":36`, `"band"`},
+		abpPath + "/explain":  {"class A device listens only after its uplinks", `"allowed":36`, `"band"`, `"gateway":"`},
 		otaaPath + "/explain": {"it has to join", "no join-request of it was heard"},
 	} {
 		code, out := r.rest("GET", path, "")

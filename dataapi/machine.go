@@ -160,8 +160,9 @@ type SPI struct {
 	Lateness    float64 `json:"worst_lateness"` // seconds of the driver's loop
 }
 
-// Duty is what is left of a sub-band's duty cycle.
+// Duty is what is left of a sub-band's duty cycle at a gateway.
 type Duty struct {
+	Gateway string  `json:"gateway"`
 	Band    string  `json:"band"`
 	From    float64 `json:"from"`    // MHz
 	To      float64 `json:"to"`      // MHz

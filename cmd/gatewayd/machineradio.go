@@ -41,7 +41,8 @@ func (m *machine) Radio() dataapi.Radio {
 	}
 	for _, u := range use {
 		r.Duty = append(r.Duty, dataapi.Duty{
-			Band: u.Band, From: u.From.MHz(), To: u.To.MHz(), Used: u.Used.Seconds(), Allowed: u.Allowed.Seconds(), FreeAt: float64(u.FreeAt.UnixMicro()) / 1e6,
+			Gateway: u.Gateway.String(),
+			Band:    u.Band, From: u.From.MHz(), To: u.To.MHz(), Used: u.Used.Seconds(), Allowed: u.Allowed.Seconds(), FreeAt: float64(u.FreeAt.UnixMicro()) / 1e6,
 		})
 	}
 	return r
