@@ -267,6 +267,9 @@ func (s *story) Heard(device radio.EUI64, e enddevice.Event) {
 	})
 	l.Text = fmt.Sprintf("%-4s in %s, %s µs after its uplink: %d µs off  %s",
 		number, a.Window, micros(radio.Instant(a.Delay.Microseconds())), a.Offset.Microseconds(), what)
+	if a.Window == "RXC" { // which is open at any time
+		l.Text = fmt.Sprintf("%-4s in RXC  %s", number, what)
+	}
 	l.Detail = heardDetail{a.Window, a.Delay.Microseconds(), a.Offset.Microseconds()}
 	s.print(l)
 }
