@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -45,8 +46,13 @@ func newHasher() *hasher {
 
 var errHashing = &problem{http.StatusTooManyRequests, codeRateLimited, "", "too many sign-ins at once; try again in a few seconds"}
 
-// alone runs f when it is its turn; an error says that it didn't run.
-func (h *hasher) alone(ctx context.Context, f func()) error {
+// worthFreeing is how many KiB of a hash go back to the system at once: half
+// of what a daemon needs otherwise should not stay until the next collection.
+const worthFreeing = 4 << 10
+
+// alone runs f, which takes so many KiB, when it is its turn; an error says
+// that it didn't run.
+func (h *hasher) alone(ctx context.Context, memory uint32, f func()) error {
 	select {
 	case h.queue <- struct{}{}:
 		defer func() { <-h.queue }()
@@ -60,6 +66,9 @@ func (h *hasher) alone(ctx context.Context, f func()) error {
 		return ctx.Err()
 	}
 	f()
+	if memory >= worthFreeing {
+		debug.FreeOSMemory()
+	}
 	return nil
 }
 
@@ -68,7 +77,7 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, argonSalt)
 	_, _ = rand.Read(salt) // never fails
 	var key []byte
-	err := h.alone(ctx, func() {
+	err := h.alone(ctx, h.memory, func() {
 		key = argon2.IDKey([]byte(password), salt, argonTime, h.memory, argonThreads, argonKey)
 	})
 	enc := base64.RawStdEncoding
@@ -90,7 +99,7 @@ func (h *hasher) verify(ctx context.Context, hash, password string) (bool, error
 		}
 	}
 	var got []byte
-	err := h.alone(ctx, func() {
+	err := h.alone(ctx, p.memory, func() {
 		got = argon2.IDKey([]byte(password), p.salt, p.passes, p.memory, p.threads, uint32(len(p.key)))
 	})
 	return err == nil && subtle.ConstantTimeCompare(got, p.key) == 1 && known, err

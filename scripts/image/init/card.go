@@ -4,21 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 
-	"github.com/pelletier/go-toml/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,6 +23,8 @@ const (
 	confDir     = "/perm/gatewayd"             // the daemon's configuration; the daemon may write it
 	confFile    = confDir + "/gatewayd.toml"   //
 	confSum     = "/perm/gatewayd.toml.sha256" // of the card's file that was last taken over
+	userSum     = "/perm/user.sha256"          // of the card's user that was last taken over
+	hostKey     = "/perm/ssh_host_key"         // of the SSH server
 	stateDir    = "/perm/var/lib/gatewayd"     //
 	firmwareDir = "/perm/firmware"             // /usr/lib/gatewayd/firmware points here
 	gatewayd    = "/user/gatewayd"             //
@@ -42,85 +39,6 @@ const (
 	cardReset    = "factory-reset" // also factory-reset.txt
 	cardErrors   = "ERROR.TXT"
 )
-
-// System is the card's system.toml.
-type System struct {
-	Hostname string  `toml:"hostname"`
-	Network  Network `toml:"network"`
-}
-
-// Network is how Ethernet gets its address: by DHCP, or one that is fixed.
-type Network struct {
-	Address string   `toml:"address"` // with prefix length; empty: DHCP
-	Router  string   `toml:"router"`
-	DNS     string   `toml:"dns"`
-	NTP     []string `toml:"ntp"`
-}
-
-func defaultSystem() System { return System{Hostname: "gateway"} }
-
-var hostname = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
-
-// parseSystem reads system.toml. The error names the line or key that is
-// wrong, and what is allowed; the defaults then hold.
-func parseSystem(text []byte) (System, error) {
-	s := defaultSystem()
-	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
-		var unknown *toml.StrictMissingError
-		if errors.As(err, &unknown) {
-			return defaultSystem(), errors.New("a key is not known:\n" + unknown.String())
-		}
-		var where *toml.DecodeError
-		if errors.As(err, &where) {
-			err = errors.New("a line is not understood:\n" + where.String())
-		}
-		return defaultSystem(), err
-	}
-	if err := s.check(); err != nil {
-		return defaultSystem(), err
-	}
-	return s, nil
-}
-
-func (s System) check() error {
-	if !hostname.MatchString(s.Hostname) {
-		return fmt.Errorf("hostname = %q: up to 63 letters, digits and hyphens are allowed", s.Hostname)
-	}
-	n := s.Network
-	if n.Address == "" {
-		if n.Router != "" || n.DNS != "" {
-			return errors.New("network.router and network.dns need network.address; without it, DHCP tells all three")
-		}
-		return nil
-	}
-	if p, err := netip.ParsePrefix(n.Address); err != nil || !p.Addr().Is4() {
-		return fmt.Errorf("network.address = %q: an IPv4 address with its prefix length is wanted, such as 192.168.1.5/24", n.Address)
-	}
-	for key, v := range map[string]string{"router": n.Router, "dns": n.DNS} {
-		if a, err := netip.ParseAddr(v); v != "" && (err != nil || !a.Is4()) {
-			return fmt.Errorf("network.%s = %q: an IPv4 address is wanted, such as 192.168.1.1", key, v)
-		}
-	}
-	return nil
-}
-
-// static is what gokrazy's DHCP client takes in place of a lease.
-func (n Network) static() string {
-	p := netip.MustParsePrefix(n.Address) // checked
-	lease := map[string]any{"IP": p.Addr(), "Netmask": net.CIDRMask(p.Bits(), 32)}
-	if n.Router != "" {
-		lease["Router"] = n.Router
-	}
-	if n.DNS != "" {
-		lease["DNS"] = []string{n.DNS}
-	}
-	text, err := json.Marshal(lease)
-	if err != nil {
-		panic(err) // addresses
-	}
-	return string(text)
-}
 
 // card is what was found on the boot partition.
 type card struct{ System System }
@@ -153,6 +71,7 @@ func readCard(ctx context.Context, d disk, log *slog.Logger) card {
 		}
 		fault("/perm", makeFolders())
 		fault(cardConf, takeConf(ctx, filepath.Join(dir, cardConf)))
+		fault(cardSystem, takeUser(ctx, c.System.User))
 		fault(cardFirmware, takeFirmware(filepath.Join(dir, cardFirmware)))
 		return nil
 	})
@@ -196,7 +115,8 @@ func withCard(d disk, write bool, f func(dir string) error) (err error) {
 
 // forget removes all that was ever set or learnt.
 func forget() error {
-	return errors.Join(os.RemoveAll(confDir), os.RemoveAll(confSum), os.RemoveAll(stateDir))
+	return errors.Join(os.RemoveAll(confDir), os.RemoveAll(confSum), os.RemoveAll(stateDir),
+		os.RemoveAll(userSum), os.RemoveAll(hostKey))
 }
 
 func makeFolders() error {
@@ -230,7 +150,7 @@ func takeConf(ctx context.Context, file string) error {
 			return nil
 		}
 	} else if fault = checkConf(ctx, text); fault == nil {
-		return errors.Join(replace(confFile, text, user), replace(confSum, []byte(sum), 0))
+		return errors.Join(replace(confFile, text, user, 0o644), replace(confSum, []byte(sum), 0, 0o644))
 	}
 	if none == nil {
 		return fault
@@ -238,20 +158,46 @@ func takeConf(ctx context.Context, file string) error {
 	if text, err = os.ReadFile("/etc/gatewayd.toml"); err != nil {
 		return errors.Join(fault, err)
 	}
-	return errors.Join(fault, replace(confFile, text, user))
+	return errors.Join(fault, replace(confFile, text, user, 0o644))
 }
 
 // checkConf has the daemon judge a configuration.
 func checkConf(ctx context.Context, text []byte) error {
 	const file = confDir + "/card.toml"
-	if err := replace(file, text, user); err != nil {
+	if err := replace(file, text, user, 0o644); err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(file) }()
-	cmd := exec.CommandContext(ctx, gatewayd, "config", "check", "-c", file)
-	cmd.SysProcAttr = asUser()
+	if err := ask(ctx, "", "config", "check", "-c", file); err != nil {
+		return fmt.Errorf("it is not taken over:\n%w", err)
+	}
+	return nil
+}
+
+// takeUser makes the card's user, or gives it the card's password, if that is
+// another one than last time.
+func takeUser(ctx context.Context, u User) error {
+	sum := fmt.Sprintf("%x\n", sha256.Sum256([]byte(u.Email+"\n"+u.PasswordHash)))
+	if last, _ := os.ReadFile(userSum); u.Email == "" || string(last) == sum {
+		return nil
+	}
+	if ask(ctx, u.PasswordHash, "user", "show", u.Email, "-c", confFile) == nil {
+		if err := ask(ctx, u.PasswordHash, "user", "password", u.Email, "--hash-stdin", "-c", confFile); err != nil {
+			return err
+		}
+	} else if err := ask(ctx, u.PasswordHash, "user", "add", "--email", u.Email, "--hash-stdin", "-c", confFile); err != nil {
+		return err
+	}
+	return replace(userSum, []byte(sum), 0, 0o600)
+}
+
+// ask runs a command of the daemon's program as its user; the error is what
+// it says.
+func ask(ctx context.Context, input string, args ...string) error {
+	cmd := exec.CommandContext(ctx, gatewayd, args...) //nolint:gosec // our own program
+	cmd.SysProcAttr, cmd.Dir, cmd.Stdin = asUser(), "/", strings.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("it is not taken over:\n%s", bytes.TrimSpace(out))
+		return fmt.Errorf("%s (%w)", bytes.TrimSpace(out), err)
 	}
 	return nil
 }
@@ -278,21 +224,22 @@ func takeFirmware(dir string) error {
 		if old, err := os.ReadFile(to); err == nil && bytes.Equal(old, text) {
 			continue
 		}
-		if err := replace(to, text, 0); err != nil {
+		if err := replace(to, text, 0, 0o644); err != nil {
 			return err
 		}
 	}
 	return err
 }
 
-// replace writes a file so that a power cut leaves the old one or the new.
-func replace(file string, text []byte, owner int) error {
+// replace writes a file so that a power cut leaves the old one or the new; the
+// user owner's alone where the mode says so.
+func replace(file string, text []byte, owner int, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(text)
-	err = errors.Join(err, f.Chown(owner, owner), f.Chmod(0o644), f.Sync(), f.Close())
+	err = errors.Join(err, f.Chown(owner, owner), f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), file)
 	}

@@ -2,11 +2,13 @@
 // but a kernel, gatewayd, and this program.
 //
 // In the order of a start: mounts and kernel modules (gokrazy's library), the
-// data partition grown to the card (grow.go), the files that a person put on
-// the card (card.go), the network and the clock (gokrazy's programs), and the
-// daemon as a user of its own, restarted when it ends or hangs (daemon.go). Two
+// data partition grown to the card (disk.go), the files that a person put on
+// the card (card.go, system.go), the network and the clock (gokrazy's programs,
+// wifi.go), SSH for those who have a key there (ssh.go), and the daemon as a
+// user of its own, restarted when it ends or hangs (daemon.go). Two
 // partitions hold a root file system each, the one that runs and the next
-// (slot.go); a new one is kept only if the daemon is well in it.
+// (slot.go); a new one is kept only if the daemon is well in it. The daemon asks
+// for an update, or a reset, over a socket (control.go).
 //
 // What can't be done is said on the console and in ERROR.TXT on the card, and
 // the start goes on: a gateway that runs with its old configuration is better
@@ -52,6 +54,8 @@ func main() {
 	if err := gokrazy.SuperviseServices(services(card.System)); err != nil {
 		log.Error("the network can't be started", "err", err)
 	}
+	go runWiFi(ctx, card.System.WiFi, log)
+	go runSSH(ctx, card.System.SSH, log)
 	s := &slot{disk: disk, log: log}
 	go s.judge(ctx)
 	d := &daemon{log: log, healthy: s.healthy, watchdog: dog}
@@ -82,8 +86,12 @@ func services(s System) []*gokrazy.Service {
 	if n := s.Network; n.Address != "" {
 		dhcp = append(dhcp, "-static_network_config="+n.static())
 	}
+	programs := [][]string{dhcp, append([]string{"/gokrazy/ntp"}, s.Network.NTP...), {"/gokrazy/randomd"}}
+	if s.WiFi.SSID != "" {
+		programs = append(programs, []string{"/gokrazy/dhcp", "-interface=wlan0"})
+	}
 	var all []*gokrazy.Service
-	for _, args := range [][]string{dhcp, append([]string{"/gokrazy/ntp"}, s.Network.NTP...), {"/gokrazy/randomd"}} {
+	for _, args := range programs {
 		all = append(all, gokrazy.NewService(&exec.Cmd{Path: args[0], Args: args, Env: []string{"TZ=UTC"}}))
 	}
 	return all

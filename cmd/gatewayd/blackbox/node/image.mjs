@@ -70,9 +70,10 @@ for (let i = 1; i <= +CUTS; i++) {
     await ask('cut', CUT_MS)
     as.close(); air.close()
     await busy
+    const up = Date.now()
     device.fcntUp++ // the last one may have been heard
     await connect()
-    return talk('still here')
+    return `${await talk('still here')}, ${Date.now() - up} ms after the gateway's first answer`
   })
 }
 
