@@ -77,7 +77,7 @@ func TestImageBootsToAWorkingNetworkAndSurvivesPowerCuts(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), imageDeadline)
 	defer cancel()
 	playUntil(ctx, t, "image.mjs", map[string]string{
-		"HTTP": "https://" + p.http, "AIR": p.air, "TOKEN": p.token, "CUTS": strconv.Itoa(n), "NODE_TLS_REJECT_UNAUTHORIZED": "0",
+		"HTTP": "https://" + p.http, "AIR": p.air, "TOKEN": p.token, "CUTS": strconv.Itoa(n), "NODE_TLS_REJECT_UNAUTHORIZED": "0", "PATIENCE": "30",
 	}, map[string]func(context.Context) error{
 		"cut": func(ctx context.Context) error {
 			p.cut()

@@ -322,18 +322,19 @@ func (p *pi) setUp(t *testing.T) {
 	p.token = made.Key.Token
 }
 
-// system is what the gateway tells of itself.
-func (p *pi) system(t *testing.T) (s struct {
+// system is what a gateway tells of itself.
+type system struct {
 	Hostname, Region string
 	Ready            string // why not; "" if it is
 	Memory           struct{ Resident uint64 }
 	Storage          struct{ Size uint64 }
-},
-) {
+}
+
+func (p *pi) system(t *testing.T) system {
 	t.Helper()
-	out := map[string]any{"system": &s}
+	var out struct{ System system }
 	p.must(t, http.StatusOK, http.MethodGet, "/api/v1.0/system", "", &out)
-	return s
+	return out.System
 }
 
 // resident prints what the daemon takes of the machine's memory.

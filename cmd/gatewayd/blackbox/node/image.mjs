@@ -6,7 +6,7 @@ import { Device } from './device.mjs'
 import { ask, finish, step } from './steps.mjs'
 
 const { HTTP, AIR, TOKEN, CUTS } = process.env
-const CUT_MS = 600_000 // until the machine is up again, on a busy host
+const CUT_MS = 60_000 // until the machine is up again, times PATIENCE
 const EUI = '70b3d57ed00c0001'
 const keys = {
   activation: 'OTAA', dev_class: 'A', counters_size: 4, band: 'EU863-870', encryption: 'NS', adr: { mode: 'off' },
