@@ -40,13 +40,14 @@ func (r *Report) counts() string {
 // Sum writes what several scripts came to, with the names of the cases that
 // did not pass.
 func (r *Report) Sum(w io.Writer) error {
-	text := fmt.Sprintf("\n%s: %d cases, %s", r.Target, len(r.Cases), r.counts())
+	var text strings.Builder
+	fmt.Fprintf(&text, "\n%s: %d cases, %s", r.Target, len(r.Cases), r.counts())
 	for _, c := range r.Cases {
 		if c.Outcome == Failed || c.Outcome == Broken {
-			text += fmt.Sprintf("%-8s %s\n", c.Outcome, c.Case)
+			fmt.Fprintf(&text, "%-8s %s\n", c.Outcome, c.Case)
 		}
 	}
-	_, err := io.WriteString(w, text)
+	_, err := io.WriteString(w, text.String())
 	return err
 }
 
