@@ -24,7 +24,7 @@ type Laboratory interface {
 	// Keys are those of all devices, as files of Wireshark by their names.
 	Keys(ctx context.Context) (map[string]string, error)
 	// Listen gives every frame that the demodulators give, as JSON.
-	Listen() (frames <-chan any, stop func())
+	Listen() (frames <-chan any, stop func(), err error)
 }
 
 // LabError is what a device did not do.
@@ -204,7 +204,11 @@ func (s *Server) rawRadio(ctx context.Context, conn *websocket.Conn, lab Laborat
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer conn.Close()
-	frames, stop := lab.Listen()
+	frames, stop, err := lab.Listen()
+	if err != nil {
+		_ = conn.WriteJSON(map[string]any{"type": "error", "message": err.Error()}) // it may be gone
+		return
+	}
 	defer stop()
 	answers := make(chan any, labSends)
 	go func() {

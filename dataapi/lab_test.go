@@ -38,7 +38,7 @@ func (fakeLab) Keys(context.Context) (map[string]string, error) {
 	return map[string]string{"session_keys_lorawan": "\"01\"\n", "root_keys_lorawan": ""}, nil
 }
 
-func (fakeLab) Listen() (<-chan any, func()) { return make(chan any), func() {} }
+func (fakeLab) Listen() (<-chan any, func(), error) { return make(chan any), func() {}, nil }
 
 func TestTheLaboratoryIsForAdministratorsAndOffByDefault(t *testing.T) {
 	const verbs, capture, keys = "/api/v1.0/lab/verbs/", "/api/v1.0/lab/capture.pcapng", "/api/v1.0/lab/keys/"

@@ -81,6 +81,7 @@ func inBubble(t *testing.T, s setup, f func(w *world)) {
 		case err := <-done:
 			t.Fatalf("the daemon ended: %v", err)
 		}
+		synctest.Wait() // all parts have begun
 		_, w.token, err = w.d.server.Keys().Create(dataapi.Key{Description: "test", Rights: dataapi.AllRights()})
 		w.must(err)
 		f(w)

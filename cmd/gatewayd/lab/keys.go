@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -24,15 +23,14 @@ func KeyTables() []string { return []string{sessionKeys, rootKeys, encryptionKey
 // Keys are the keys of all devices for Wireshark: the text of each of its
 // tables, by the name of its file.
 func (b *Bench) Keys(ctx context.Context) (map[string]string, error) {
-	edge := b.edge.Load()
-	if edge == nil {
-		return nil, fmt.Errorf("%w: the network server is starting", ErrCall)
+	if err := b.begun(); err != nil {
+		return nil, err
 	}
 	tables := map[string]string{}
 	for _, name := range KeyTables() {
 		tables[name] = ""
 	}
-	err := edge.Devices(ctx, func(d nsedge.Device) bool {
+	err := b.edge.Load().Devices(ctx, func(d nsedge.Device) bool {
 		for table, line := range keyLines(&d) {
 			tables[table] += line
 		}

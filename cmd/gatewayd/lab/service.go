@@ -45,6 +45,9 @@ func (t *tap) Sent(d radio.Downlink, r radio.Report) {
 // Capture writes a pcapng file of everything on the air until ctx ends or a
 // write fails.
 func (b *Bench) Capture(ctx context.Context, w io.Writer, version0 bool) error {
+	if err := b.begun(); err != nil {
+		return err
+	}
 	t := &tap{make(chan func(*capture.Capture), captureQueue)}
 	defer b.layer.Observe(t)() // before the header: who has that misses nothing
 	c, err := capture.New(w, capture.Config{Gateway: b.gateway, Comment: "gatewayd", Version0: version0})
@@ -75,8 +78,20 @@ func (b *Bench) Record(w io.Writer, version0 bool) (stop func() error, err error
 	return func() error { end(); return c.Err() }, nil
 }
 
+// begun tells, as an error, that there is no network yet. What Begin gave to
+// the bench may be read after it.
+func (b *Bench) begun() error {
+	if b.edge.Load() == nil {
+		return fmt.Errorf("%w: the network server is starting", ErrCall)
+	}
+	return nil
+}
+
 // Listen gives every frame that any demodulator gives.
-func (b *Bench) Listen() (frames <-chan any, stop func()) {
+func (b *Bench) Listen() (frames <-chan any, stop func(), err error) {
+	if err := b.begun(); err != nil {
+		return nil, nil, err
+	}
 	in, end := b.layer.Listen()
 	out := make(chan any, captureQueue)
 	done := make(chan struct{})
@@ -93,5 +108,5 @@ func (b *Bench) Listen() (frames <-chan any, stop func()) {
 			}
 		}
 	}()
-	return out, func() { end(); close(done) }
+	return out, func() { end(); close(done) }, nil
 }
