@@ -265,7 +265,7 @@ func (s *spoken) judgeBy(t *testing.T, o *oracle) error {
 func TestDevicesOfLoraPacketAndTheServerUnderstandEachOther(t *testing.T) {
 	wanted(t)
 	n := exchanges(t)
-	for _, name := range []string{"EU868", "US915-2", "AU915-1", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1"} {
+	for _, name := range []string{"EU868", "US915-2", "AU915-1", "AS923-1", "IN865", "KR920", "RU864", "EU433", "CN470-1", "CN470-20A-5", "CN470-26A-1"} {
 		t.Run(name, func(t *testing.T) {
 			r, err := region.Lookup(name)
 			if err != nil {
