@@ -176,7 +176,7 @@ func TestImageBootsOnARaspberryPi(t *testing.T) {
 	p.runs(t, "1.0", 2, false)
 
 	p.cut()
-	p.put(t, "gatewayd.toml", strings.Replace(emulatedConf, `driver = "emulated"`, `board = "semtech-corecell"`, 1))
+	p.put(t, "gatewayd.toml", "[concentrator]\nboard = \"semtech-corecell\"\n[dataapi]\nlisten = \"0.0.0.0:443\"\n")
 	p.alive = "/healthz"
 	p.start(t)
 	if s := p.system(t); !strings.Contains(s.Ready, "firmware") {
