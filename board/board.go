@@ -12,7 +12,7 @@
 //	board.go     what a board is            file.go    its file, read and written
 //	hardware.go  a board that was opened    usb.go     one behind a microcontroller
 //	reset.go     the order of the lines     gpio.go    the lines
-//	emulated.go  the simulated board        page.go    docs/boards.md
+//	emulated.go  the simulated board        boardspage_test.go makes docs/boards.md
 //
 // Lines are driven through the kernel's GPIO character device, never sysfs;
 // the chip is found by its label, never by its number, which differs between

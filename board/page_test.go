@@ -1,11 +1,9 @@
-package board_test
+package board
 
 import (
 	"flag"
 	"os"
 	"testing"
-
-	"gatewayd/board"
 )
 
 var update = flag.Bool("update", false, "write docs/boards.md anew")
@@ -13,7 +11,7 @@ var update = flag.Bool("update", false, "write docs/boards.md anew")
 // docs/boards.md is made of the board files.
 func TestBoardsPageIsWhatTheFilesSay(t *testing.T) {
 	const path = "../docs/boards.md"
-	page, err := board.Page()
+	page, err := boardsPage()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -226,9 +225,3 @@ func arrayBytes(text []byte, words bool) ([]byte, error) {
 }
 
 func truncate(b []byte) []byte { return b[:min(len(b), 40)] }
-
-// Fingerprint is the start of an image's SHA-256, for logs.
-func Fingerprint(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:8])
-}

@@ -105,17 +105,6 @@ func (h *history) newest() uint64 {
 	return h.last
 }
 
-// held is how many events and bytes are remembered.
-func (h *history) held() (events, bytes int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, s := range h.shelf {
-		events += len(s.events)
-		bytes += s.bytes
-	}
-	return events, bytes
-}
-
 // cursor is a place between two events: one position per shelf. What is
 // dropped before a cursor came by is skipped.
 type cursor struct{ at [2]int }

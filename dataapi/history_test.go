@@ -437,3 +437,14 @@ func TestTheEndOfTheReplayIsMarkedForWhoAsks(t *testing.T) {
 		}
 	})
 }
+
+// held is how many events and bytes are remembered.
+func (h *history) held() (events, bytes int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range h.shelf {
+		events += len(s.events)
+		bytes += s.bytes
+	}
+	return events, bytes
+}

@@ -39,9 +39,7 @@ type file struct {
 	forever     bool // the name carries a hash
 }
 
-// Built tells whether the page is in this binary.
-func Built() bool { return built(dist) }
-
+// built tells whether a bundle has the page.
 func built(bundle fs.FS) bool {
 	_, err := fs.Stat(bundle, "dist/index.html.gz")
 	return err == nil

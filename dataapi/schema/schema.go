@@ -32,6 +32,3 @@ func Outgoing() []string {
 func Incoming() []string {
 	return []string{"downlink_response", "downlink_claim", "join_response", "status_request"}
 }
-
-// Read returns the schema of a message type.
-func Read(messageType string) ([]byte, error) { return files.ReadFile(messageType + ".json") }

@@ -104,9 +104,6 @@ func TestTheOwnAuthorityIsMadeOnceAndTrusted(t *testing.T) {
 	if _, err := handshake(t, more, roots, "new.example.org", time.Now()); err != nil {
 		t.Error(err)
 	}
-	if text, fingerprint, err := Authority(dir); err != nil || fingerprint != info.Fingerprint || !bytes.Contains(text, []byte("CERTIFICATE")) {
-		t.Errorf("%v %s", err, fingerprint)
-	}
 }
 
 // pass lets virtual time pass.

@@ -91,20 +91,6 @@ func Self(dir string, names []string, log *slog.Logger) (Source, error) {
 	return s, nil
 }
 
-// Authority returns the own authority in dir as PEM, with its fingerprint.
-// The error wraps os.ErrNotExist while there is none.
-func Authority(dir string) (text []byte, fingerprint string, err error) {
-	text, err = os.ReadFile(filepath.Join(dir, caFile))
-	if err != nil {
-		return nil, "", err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, "", fmt.Errorf("%s: no PEM", filepath.Join(dir, caFile))
-	}
-	return text, Fingerprint(block.Bytes), nil
-}
-
 func makeCA(dir string) (*tls.Certificate, error) {
 	host, _ := os.Hostname() // "" does no harm
 	serial := newSerial()

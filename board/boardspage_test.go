@@ -42,8 +42,8 @@ uses GPIO7. ` + "`gatewayd doctor`" + ` says which of these is missing.
   the reset line and ` + "`base = \"semtech-corecell\"`" + ` is the way to try one.
 `
 
-// Page is docs/boards.md: every board with its facts and their sources.
-func Page() (string, error) {
+// boardsPage is docs/boards.md: every board with its facts and their sources.
+func boardsPage() (string, error) {
 	var p strings.Builder
 	p.WriteString(pageIntro)
 	p.WriteString("\n## All of them\n\n| name | board | chip | port | reset | power | SX1261 reset | satellites |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
