@@ -22,15 +22,18 @@ func (e *Edge) answerDownlink(a DownlinkResponse) error {
 	if err != nil {
 		return err
 	}
-	m := e.meta(w.dev, w.s, w.hash, w.up.Gateway)
 	switch {
-	case w.kind == claimWindow && w.state < sent:
-		w.state = closed
-		e.keep(w, c)
 	case w.kind == joinWindow:
 		return refuse(CodeDownlinkUnknown, "packet_hash", "it belongs to a join_request: answer that with a join_response")
 	case w.waiting != nil && !w.waiting.standby:
 		return refuse(CodeDownlinkAnswered, "", "another answer to this downlink_request was taken already")
+	}
+	m := e.meta(w.dev, w.s, w.hash, w.up.Gateway)
+	e.notice(Info, CodeDownlinkReceived, m, "the downlink was obtained from the application")
+	switch {
+	case w.kind == claimWindow && w.state < sent:
+		w.state = closed
+		e.keep(w, c)
 	case !e.answerable(w):
 		if err := e.afterwards(w, c); err != nil {
 			return err
@@ -44,7 +47,6 @@ func (e *Edge) answerDownlink(a DownlinkResponse) error {
 			return err
 		}
 	}
-	e.notice(Info, CodeDownlinkReceived, m, "the downlink was obtained from the application")
 	if c.size() == 0 {
 		e.notice(Warning, CodeDownlinkEmpty, m, "the downlink has an empty payload")
 	}
@@ -96,7 +98,7 @@ func (e *Edge) findWindow(hash PacketHash, eui radio.EUI64) (*window, error) {
 		if w := e.windows[hash]; w != nil && e.byEUI[w.dev.spec.DevEUI] == w.dev {
 			return w, nil
 		}
-		return nil, refuse(CodeDownlinkUnknown, "packet_hash", "no downlink_request %v is known: it was more than %v ago, or another gateway's", hash, keepClosed)
+		return nil, refuse(CodeDownlinkUnknown, "packet_hash", "no downlink_request %v is known: it was more than a minute ago, or another gateway's", hash)
 	}
 	d := e.byEUI[eui]
 	if d == nil {

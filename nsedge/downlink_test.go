@@ -2,6 +2,7 @@ package nsedge
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,10 @@ func TestAnAnswerGoesOutInRX1ToTheMicrosecond(t *testing.T) {
 		if string(down.Payload) != "world" || down.Counter != 0 || down.Timing.Window != "RX1" || down.Timing.Margin != 4*time.Millisecond || down.Timing.Started != d.At {
 			t.Errorf("downlink event %+v", down)
 		}
-		wantNotice(t, evs, Info, CodeDownlinkScheduled)
+		received, scheduled := wantNotice(t, evs, Info, CodeDownlinkReceived), wantNotice(t, evs, Info, CodeDownlinkScheduled)
+		if slices.Index(evs, Event(received)) > slices.Index(evs, Event(scheduled)) {
+			t.Errorf("scheduled before it came: %s", describe(evs))
+		}
 	})
 }
 

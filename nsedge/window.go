@@ -85,7 +85,7 @@ type slot struct {
 }
 
 // keepClosed is how long a window is remembered, to tell a late answer by how
-// much.
+// much; a refusal says "a minute".
 const keepClosed = time.Minute
 
 var (
