@@ -49,7 +49,8 @@ export class Air {
   }
 }
 
-// Monitor records all that anyone transmits.
+// Monitor records all that anyone transmits but beacons, which a gateway sends
+// every 128 s of GPS time: they have no header and no MIC.
 export class Monitor {
   static async connect (address) {
     const monitor = new Monitor()
@@ -58,7 +59,7 @@ export class Monitor {
     return monitor
   }
 
-  get frames () { return this.air.inbox.messages.filter(m => m.op === 'on_air') }
+  get frames () { return this.air.inbox.messages.filter(m => m.op === 'on_air' && !m.implicit_header) }
 
   close () { this.air.close() }
 }

@@ -52,12 +52,17 @@ export function verifyAll (onAir, keys) {
     }
   }
   const good = frame => {
-    const packet = lora.fromWire(Buffer.from(frame.payload, 'base64'))
+    let packet
+    try {
+      packet = lora.fromWire(Buffer.from(frame.payload, 'base64'))
+    } catch { // too short, or of no kind
+      return false
+    }
     if (packet.isJoinRequestMessage()) return roots.some(key => lora.verifyMIC(packet, undefined, key))
     if (packet.isJoinAcceptMessage()) return roots.some(key => accepts(packet, key))
     const addr = packet.DevAddr.toString('hex')
     return keys.some(k => k.dev_addr === addr && lora.verifyMIC(packet, hex(k.nwkskey)))
   }
-  for (const frame of onAir) assert.ok(good(frame), `no key fits the MIC of ${JSON.stringify(frame)}`)
+  onAir.forEach((frame, i) => assert.ok(good(frame), `no key fits the MIC of frame ${i + 1}, ${JSON.stringify(frame)}, after ${JSON.stringify(onAir[i - 1])}`))
   return `${onAir.length} frames`
 }
