@@ -110,6 +110,98 @@ await step('who signed out comes in with the right password only', async () => {
   await page.getByRole('navigation', { name: 'Pages' }).waitFor()
 })
 
+// stored is the only thing of a resource with this description, over REST.
+async function stored (resource, description) {
+  const response = await page.request.get(`${HTTP}/api/v1.0/${resource}`)
+  const found = (await response.json())[resource].filter(x => x.description === description)
+  assert.equal(found.length, 1, `${resource} described "${description}"`)
+  return found[0]
+}
+
+// change opens the form of the thing in a table's row.
+async function change (what) {
+  await page.getByRole('row').filter({ hasText: what }).getByRole('button', { name: 'Change' }).click()
+  return page.getByRole('dialog')
+}
+
+// saved sends the form, and waits until it has gone.
+async function saved (form) {
+  await form.getByRole('button', { name: 'Save' }).click()
+  await form.waitFor({ state: 'detached' })
+}
+
+await step('keys, filters and users are changed; a wrong value is told beside its field', async () => {
+  await browser.goto('access/keys')
+  await page.getByLabel('What is it for?').fill('weather')
+  await button('Make the key').click()
+  await page.locator('#token').waitFor()
+  await page.keyboard.press('Escape')
+  const before = await stored('keys', 'weather')
+  let form = await change('weather')
+  await form.getByLabel('What is it for?').fill('the cellar')
+  await form.getByLabel('Devices: list').check()
+  await form.getByText('Confine it').click()
+  await form.getByLabel('DevEUIs').fill('no EUI')
+  await form.getByRole('button', { name: 'Save' }).click()
+  await form.getByText('scope.devices: ').waitFor()
+  assert.equal(await form.getByLabel('scope.devices: ').inputValue(), 'no EUI', 'the error stands at its field')
+  await browser.accessible('a form with an error')
+  await browser.picture('key-change')
+  await page.setViewportSize({ width: 390, height: 844 })
+  await browser.fits('a form on a phone')
+  await browser.picture('key-change-phone')
+  await page.setViewportSize({ width: 1280, height: 900 })
+  await form.getByLabel('scope.devices: ').fill(byForm.dev_eui)
+  await saved(form)
+  const key = await stored('keys', 'the cellar')
+  assert.equal(key.id, before.id)
+  assert.deepEqual(key.rights, ['data', 'devices'])
+  assert.deepEqual(key.scope, { applications: '', devices: byForm.dev_eui, gateways: '', tags: '', types: '' })
+
+  await browser.goto('access/filters')
+  await page.getByLabel('Description').fill('all of it')
+  await page.getByLabel('Tags').fill('cellar')
+  await button('Make the filter').click()
+  form = await change('all of it')
+  await form.getByLabel('Description').fill('joins')
+  await form.getByLabel('Types').fill('join_request')
+  await form.getByLabel('Tags').fill('')
+  await saved(form)
+  const filter = await stored('filters', 'joins')
+  assert.deepEqual([filter.types, filter.tags], ['join_request', ''])
+  await page.getByRole('cell', { name: 'types: join_request', exact: true }).waitFor()
+
+  await browser.goto('access/users')
+  form = await change(EMAIL)
+  await form.getByLabel('Name').fill('Anna')
+  await saved(form)
+  await page.getByRole('cell', { name: 'Anna', exact: true }).waitFor()
+})
+
+await step("a connection's secret stays, but goes to no other server", async () => {
+  await browser.goto('access/connections')
+  await page.getByLabel('URL').fill('http://127.0.0.1:9/{device}')
+  await page.getByLabel('Authorization header').fill('Bearer secret')
+  await page.getByLabel('Description').fill('the weather service')
+  await button('Connect').click()
+  let form = await change('the weather service')
+  await form.getByLabel('copies that other gateways heard').check()
+  await saved(form)
+  const connection = await stored('connections', 'the weather service')
+  assert.deepEqual([connection.duplicate, connection.radio, connection.authorization], [true, true, '(secret)'])
+  form = await change('the weather service')
+  await form.getByLabel('URL').fill('http://127.0.0.2:9/{device}')
+  await form.getByRole('button', { name: 'Save' }).click()
+  await form.getByText('authorization: give it again').waitFor()
+  await browser.picture('connection-change')
+  await form.getByLabel('Authorization header').fill('Bearer other')
+  await saved(form)
+  assert.equal((await stored('connections', 'the weather service')).url, 'http://127.0.0.2:9/{device}')
+  await button('Delete').click()
+  await button('Yes, delete').click()
+  await page.getByText('None. The gateway can').waitFor()
+})
+
 await step('a form with a wrong DevEUI says so; the right one makes a device that joins', async () => {
   await browser.goto('devices/new')
   await page.getByLabel('DevEUI', { exact: false }).first().waitFor()

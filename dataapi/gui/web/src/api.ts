@@ -66,6 +66,8 @@ async function json<T>(method: string, path: string, body?: unknown, signal?: Ab
 export const get = <T>(path: string, signal?: AbortSignal) => json<T>("GET", path, undefined, signal);
 export const post = <T>(path: string, body: unknown = {}) => json<T>("POST", path, body);
 export const patch = <T>(path: string, body: unknown) => json<T>("PATCH", path, body);
+/** Makes a thing of the list at path or, if it has an id already, changes it. */
+export const save = <T>(path: string, id: string | undefined, body: unknown) => (id === undefined ? post<T>(path, body) : patch<T>(`${path}/${encodeURIComponent(id)}`, body));
 export const del = (path: string) => json<void>("DELETE", path);
 
 interface Upload {

@@ -151,6 +151,11 @@ export interface Connection {
   uri?: string;
   topic_up?: string;
   topic_down?: string;
+  authorization?: string;
+  tls_ca?: string;
+  radio: boolean;
+  lora: boolean;
+  duplicate: boolean;
   status?: { state: string; sent: number; failed: number; dropped: number; last_error?: string };
 }
 

@@ -1,8 +1,7 @@
-import { post } from "../api";
-import { useState } from "preact/hooks";
+import { save } from "../api";
 import { ago } from "../format";
 import { Check, Choice, Form, TextField } from "../parts/form";
-import { useAction, useList } from "../parts/hooks";
+import { useForm, useList } from "../parts/hooks";
 import { Table } from "../parts/table";
 import { Card, Problem } from "../parts/ui";
 import type { Connection, Filter } from "../types";
@@ -29,10 +28,13 @@ export function Connections() {
             { head: "Failed", class: "num", cell: (c) => c.status?.failed },
             { head: "Dropped", class: "num", cell: (c) => c.status?.dropped },
           ]}
+          change={{ title: "Change the connection", form: (c, onDone) => <ConnectionForm of={c} onDone={onDone} />, done: connections.reload }}
           removal={{ label: "Delete", question: "Nothing more is sent there.", run: (c) => connections.remove(c.id) }}
         />
       </Card>
-      <NewConnection onMade={connections.reload} />
+      <Card title="New connection">
+        <ConnectionForm onDone={connections.reload} />
+      </Card>
     </>
   );
 }
@@ -71,44 +73,39 @@ function Clients() {
   );
 }
 
-const empty = { type: "http" as "http" | "mqtt", description: "", filter: "", url: "", authorization: "", uri: "", topic_up: "lora/{device}/{type}", topic_down: "", radio: true, lora: false, duplicate: false };
+const empty = { description: "", filter: "", url: "", authorization: "", uri: "", topic_up: "lora/{device}/{type}", topic_down: "", radio: true, lora: false, duplicate: false };
 
-function NewConnection(p: { onMade: () => void }) {
-  const [v, setV] = useState(empty);
+/** Makes a connection, or changes the one that it is of. */
+function ConnectionForm(p: { of?: Connection; onDone: () => void }) {
   const filters = useList<Filter>("/filters");
-  const set = <K extends keyof typeof empty>(k: K) => (x: (typeof empty)[K]) => setV((old) => ({ ...old, [k]: x }));
-  const { go, busy, error } = useAction(async () => {
-    const { type, description, filter, radio, lora, duplicate } = v;
-    const common = { type, description, filter, radio, lora, duplicate };
-    await post("/connections", type === "http" ? { ...common, url: v.url, authorization: v.authorization } : { ...common, uri: v.uri, topic_up: v.topic_up, topic_down: v.topic_down });
-    setV(empty);
-    p.onMade();
+  const { v, set, text, form } = useForm({ type: "http" as Connection["type"], ...empty, ...p.of }, async ({ type, description, filter, radio, lora, duplicate, ...v }) => {
+    const to = type === "http" ? { url: v.url, authorization: v.authorization } : { uri: v.uri, topic_up: v.topic_up, topic_down: v.topic_down };
+    await save("/connections", p.of?.id, { type, description, filter, radio, lora, duplicate, ...to });
+    p.onDone();
   });
   return (
-    <Card title="New connection">
-      <Form submit="Connect" onSubmit={() => void go()} busy={busy} error={error}>
-        <Choice label="To" value={v.type} of={[["http", "an HTTP server"], ["mqtt", "an MQTT broker"]]} onChange={set("type")} />
-        <TextField label="Description" value={v.description} onInput={set("description")} />
-        {v.type === "http" ? (
-          <>
-            <TextField label="URL" value={v.url} onInput={set("url")} placeholder="https://example.org/lora/{device}/{type}" mono />
-            <TextField label="Authorization header" value={v.authorization} onInput={set("authorization")} hint="sent as it is" mono />
-          </>
-        ) : (
-          <>
-            <TextField label="Broker" value={v.uri} onInput={set("uri")} placeholder="mqtts://user:password@broker.example.org" mono />
-            <TextField label="Topic of messages" value={v.topic_up} onInput={set("topic_up")} mono />
-            <TextField label="Topic of answers" value={v.topic_down} onInput={set("topic_down")} placeholder="lora/{device}/answer" mono />
-          </>
-        )}
-        <Choice label="Filter" value={v.filter} of={[["", "the usual types of all devices"], ...(filters.items ?? []).map((f) => [f.id, f.description || f.id] as const)]} onChange={set("filter")} />
-        <fieldset>
-          <legend>Messages also carry</legend>
-          <Check label="how they were received (radio)" checked={v.radio} onChange={set("radio")} />
-          <Check label="header and MAC commands (lora)" checked={v.lora} onChange={set("lora")} />
-          <Check label="copies that other gateways heard" checked={v.duplicate} onChange={set("duplicate")} />
-        </fieldset>
-      </Form>
-    </Card>
+    <Form submit={p.of ? "Save" : "Connect"} {...form}>
+      {!p.of && <Choice label="To" value={v.type} of={[["http", "an HTTP server"], ["mqtt", "an MQTT broker"]]} onChange={set("type")} />}
+      <TextField label="Description" {...text("description")} />
+      {v.type === "http" ? (
+        <>
+          <TextField label="URL" {...text("url")} placeholder="https://example.org/lora/{device}/{type}" mono />
+          <TextField label="Authorization header" {...text("authorization")} hint={p.of?.authorization ? "not shown; it stays, but another server needs it again" : "sent as it is"} mono />
+        </>
+      ) : (
+        <>
+          <TextField label="Broker" {...text("uri")} hint={p.of && "a password is not shown; it stays, but another broker needs it again"} placeholder="mqtts://user:password@broker.example.org" mono />
+          <TextField label="Topic of messages" {...text("topic_up")} mono />
+          <TextField label="Topic of answers" {...text("topic_down")} placeholder="lora/{device}/answer" mono />
+        </>
+      )}
+      <Choice label="Filter" {...text("filter")} of={[["", "the usual types of all devices"], ...(filters.items ?? []).map((f) => [f.id, f.description || f.id] as const)]} onChange={set("filter")} />
+      <fieldset>
+        <legend>Messages also carry</legend>
+        <Check label="how they were received (radio)" checked={v.radio} onChange={set("radio")} />
+        <Check label="header and MAC commands (lora)" checked={v.lora} onChange={set("lora")} />
+        <Check label="copies that other gateways heard" checked={v.duplicate} onChange={set("duplicate")} />
+      </fieldset>
+    </Form>
   );
 }

@@ -1,7 +1,6 @@
-import { useState } from "preact/hooks";
-import { post } from "../api";
+import { save } from "../api";
 import { Form, TextField } from "../parts/form";
-import { useAction, useList } from "../parts/hooks";
+import { useForm, useList } from "../parts/hooks";
 import { Table } from "../parts/table";
 import { Card, Problem } from "../parts/ui";
 import type { Filter } from "../types";
@@ -20,7 +19,10 @@ export function Filters() {
   const filters = useList<Filter>("/filters");
   return (
     <>
-      <NewFilter onMade={filters.reload} />
+      <Card title="New filter">
+        <p class="quiet">What an application hears when it connects with “filter=ID”.</p>
+        <FilterForm onDone={filters.reload} />
+      </Card>
       <Problem text={filters.error} />
       <Card title="Filters" class="scroll">
         <Table
@@ -32,6 +34,7 @@ export function Filters() {
             { head: "Description", class: "wrap", cell: (f) => f.description },
             { head: "Lets through", class: "wrap", cell: through },
           ]}
+          change={{ title: "Change the filter", form: (f, onDone) => <FilterForm of={f} onDone={onDone} />, done: filters.reload }}
           removal={{ label: "Delete", question: "Connections keep what they have.", run: (f) => filters.remove(f.id) }}
         />
       </Card>
@@ -45,22 +48,19 @@ const through = (f: Filter) =>
     .map(([id]) => `${id}: ${f[id]}`)
     .join("; ") || "the usual types of all devices";
 
-function NewFilter(p: { onMade: () => void }) {
-  const [v, setV] = useState(empty);
-  const create = useAction(async () => {
-    await post("/filters", v);
-    setV(empty);
-    p.onMade();
+/** Makes a filter, or changes the one that it is of. */
+function FilterForm(p: { of?: Filter; onDone: () => void }) {
+  const { text, form } = useForm({ ...empty, ...p.of }, async (v) => {
+    await save("/filters", p.of?.id, v);
+    p.onDone();
   });
   return (
-    <Card title="New filter">
-      <p class="quiet">What an application hears when it connects with “filter=ID”. Several words are separated by commas; each list that is filled in narrows what comes.</p>
-      <Form submit="Make the filter" onSubmit={() => void create.go()} busy={create.busy} error={create.error}>
-        <TextField label="Description" value={v.description} onInput={(x) => setV({ ...v, description: x })} />
-        {lists.map(([id, label, hint]) => (
-          <TextField key={id} label={label} hint={hint} value={v[id]} onInput={(x) => setV({ ...v, [id]: x })} />
-        ))}
-      </Form>
-    </Card>
+    <Form submit={p.of ? "Save" : "Make the filter"} {...form}>
+      <p class="quiet">Several words are separated by commas; each list that is filled in narrows what comes.</p>
+      <TextField label="Description" {...text("description")} />
+      {lists.map(([id, label, hint]) => (
+        <TextField key={id} label={label} hint={hint} {...text(id)} />
+      ))}
+    </Form>
   );
 }

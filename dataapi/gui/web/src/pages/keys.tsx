@@ -1,8 +1,8 @@
 import { useState } from "preact/hooks";
-import { base, post } from "../api";
+import { base, save } from "../api";
 import { date } from "../format";
 import { Check, Form, TextField } from "../parts/form";
-import { useAction, useList } from "../parts/hooks";
+import { useForm, useList } from "../parts/hooks";
 import { Table } from "../parts/table";
 import { Card, Code, Dialog, Problem } from "../parts/ui";
 import type { Key } from "../types";
@@ -22,12 +22,14 @@ export function Keys() {
   const [made, setMade] = useState<Key | null>(null);
   return (
     <>
-      <NewKey
-        onMade={(k) => {
-          setMade(k);
-          keys.reload();
-        }}
-      />
+      <Card title="New key">
+        <KeyForm
+          onDone={(k) => {
+            setMade(k);
+            keys.reload();
+          }}
+        />
+      </Card>
       {made && <Token of={made} onClose={() => setMade(null)} />}
       <Problem text={keys.error} />
       <Card title="Keys" class="scroll">
@@ -40,6 +42,7 @@ export function Keys() {
             { head: "May", class: "wrap", cell: (k) => [k.rights.join(", ") || permissions(k), limits(k)].filter(Boolean).join("; only ") },
             { head: "Made", class: "hide-small", cell: (k) => date(k.created) },
           ]}
+          change={{ title: "Change the key", form: (k, onDone) => <KeyForm of={k} onDone={onDone} />, done: keys.reload }}
           removal={{ label: "Revoke", question: "Its connections end at once.", run: (k) => keys.remove(k.id) }}
         />
       </Card>
@@ -55,11 +58,12 @@ const permissions = (k: Key) =>
 const scopes = [
   ["applications", "Applications", "JoinEUIs"],
   ["devices", "Devices", "DevEUIs"],
+  ["gateways", "Gateways", "EUIs"],
   ["tags", "Tags", "words that devices carry"],
   ["types", "Types of messages", "uplink, downlink_request, join_request …"],
 ] as const;
 
-type Scope = Partial<Record<(typeof scopes)[number][0], string>>;
+const unlimited = { applications: "", devices: "", gateways: "", tags: "", types: "" };
 
 /** What a key is confined to. */
 const limits = (k: Key) =>
@@ -68,36 +72,31 @@ const limits = (k: Key) =>
     .map(([id]) => `${id}: ${k.scope![id]}`)
     .join("; ");
 
-export function NewKey(p: { onMade: (k: Key) => void }) {
-  const [description, setDescription] = useState("");
-  const [chosen, setChosen] = useState(["data"]);
-  const [scope, setScope] = useState<Scope>({});
-  const { go, busy, error } = useAction(async () => {
-    const confined = Object.values(scope).some((v) => v.trim());
-    const { key } = await post<{ key: Key }>("/keys", { description, rights: chosen, ...(confined && { scope }) });
-    setDescription("");
-    setScope({});
-    p.onMade(key);
+/** Makes a key, or changes the one that it is of. */
+export function KeyForm(p: { of?: Key; onDone: (k: Key) => void }) {
+  const { v, set, text, form } = useForm({ description: p.of?.description ?? "", rights: p.of?.rights ?? ["data"], ...unlimited, ...p.of?.scope }, async ({ description, rights, ...scope }) => {
+    p.onDone((await save<{ key: Key }>("/keys", p.of?.id, { description, rights, scope })).key);
   });
+  const powerless = v.rights.length === 0 && p.of?.rights.length !== 0; // but for a key of permissions
+  const confined = scopes.some(([id]) => v[id]);
   return (
-    <Card title="New key">
-      <Form submit="Make the key" onSubmit={() => void go()} busy={busy || chosen.length === 0} error={error}>
-        <TextField label="What is it for?" name="description" value={description} onInput={setDescription} placeholder="weather application" />
-        <fieldset>
-          <legend>It may</legend>
-          {rights.map(([id, text]) => (
-            <Check key={id} label={text} checked={chosen.includes(id)} onChange={(on) => setChosen(on ? [...chosen, id] : chosen.filter((r) => r !== id))} />
-          ))}
-        </fieldset>
-        <details>
-          <summary>Confine it to some devices</summary>
-          <p class="quiet">Nothing else exists for such a key. Several words are separated by commas; an empty field is no limit.</p>
-          {scopes.map(([id, label, hint]) => (
-            <TextField key={id} label={label} hint={hint} value={scope[id] ?? ""} onInput={(v) => setScope({ ...scope, [id]: v })} />
-          ))}
-        </details>
-      </Form>
-    </Card>
+    <Form submit={p.of ? "Save" : "Make the key"} {...form} busy={form.busy || powerless}>
+      {p.of && <p class="quiet">Its token stays. Its connections end, and have to be made again.</p>}
+      <TextField label="What is it for?" name="description" {...text("description")} placeholder="weather application" />
+      <fieldset>
+        <legend>It may</legend>
+        {rights.map(([id, label]) => (
+          <Check key={id} label={label} checked={v.rights.includes(id)} onChange={(on) => set("rights")(on ? [...v.rights, id] : v.rights.filter((r) => r !== id))} />
+        ))}
+      </fieldset>
+      <details open={p.of && confined}>
+        <summary>Confine it to some devices</summary>
+        <p class="quiet">Nothing else exists for such a key. Several words are separated by commas; an empty field is no limit.</p>
+        {scopes.map(([id, label, hint]) => (
+          <TextField key={id} label={label} hint={hint} {...text(id)} />
+        ))}
+      </details>
+    </Form>
   );
 }
 

@@ -1,8 +1,7 @@
-import { useState } from "preact/hooks";
-import { patch, post } from "../api";
+import { save } from "../api";
 import { date } from "../format";
 import { Form, TextField } from "../parts/form";
-import { useAction, useList } from "../parts/hooks";
+import { useForm, useList } from "../parts/hooks";
 import { Table } from "../parts/table";
 import { Card, Problem } from "../parts/ui";
 import type { User } from "../types";
@@ -11,7 +10,9 @@ export function Users() {
   const users = useList<User>("/users");
   return (
     <>
-      <NewUser onMade={users.reload} />
+      <Card title="New user">
+        <UserForm onDone={users.reload} />
+      </Card>
       <Problem text={users.error} />
       <Card title="Users" class="scroll">
         <Table
@@ -20,9 +21,10 @@ export function Users() {
           empty="Nobody may sign in."
           columns={[
             { head: "Email", class: "wrap", cell: (u) => u.email },
+            { head: "Name", class: "wrap", cell: (u) => u.name },
             { head: "Since", class: "hide-small", cell: (u) => date(u.created) },
-            { head: "Password", cell: (u) => <NewPassword of={u} /> },
           ]}
+          change={{ title: "Change the user", form: (u, onDone) => <UserForm of={u} onDone={onDone} />, done: users.reload }}
           removal={{ label: "Delete", question: "Its sessions end at once.", run: (u) => users.remove(u.id) }}
         />
       </Card>
@@ -30,43 +32,18 @@ export function Users() {
   );
 }
 
-function NewUser(p: { onMade: () => void }) {
-  const [email, setEmail] = useState("");
-  const [password, setPassword] = useState("");
-  const create = useAction(async () => {
-    await post("/users", { email: email.trim(), password });
-    setEmail("");
-    setPassword("");
-    p.onMade();
+/** Adds a user, or changes the one that it is of. */
+function UserForm(p: { of?: User; onDone: () => void }) {
+  const { text, form } = useForm({ email: p.of?.email ?? "", name: p.of?.name ?? "", password: "" }, async ({ password, ...v }) => {
+    await save("/users", p.of?.id, { ...v, ...(password && { password }) });
+    p.onDone();
   });
   return (
-    <Card title="New user">
-      <Form submit="Add the user" onSubmit={() => void create.go()} busy={create.busy} error={create.error}>
-        <TextField label="Email" value={email} onInput={setEmail} required />
-        <TextField label="Password" type="password" value={password} onInput={setPassword} autocomplete="new-password" hint="8 characters at least" required />
-      </Form>
-    </Card>
-  );
-}
-
-function NewPassword(p: { of: User }) {
-  const [open, setOpen] = useState(false);
-  const [password, setPassword] = useState("");
-  const { go, busy, error } = useAction(async () => {
-    await patch(`/users/${p.of.id}`, { password });
-    setOpen(false);
-    setPassword("");
-  });
-  if (!open) {
-    return (
-      <button type="button" onClick={() => setOpen(true)}>
-        Change
-      </button>
-    );
-  }
-  return (
-    <Form class="row" submit="Save" onSubmit={() => void go()} busy={busy} error={error}>
-      <input type="password" aria-label={`New password of ${p.of.email}`} autocomplete="new-password" value={password} onInput={(e) => setPassword(e.currentTarget.value)} class="short" />
+    <Form submit={p.of ? "Save" : "Add the user"} {...form}>
+      {p.of && <p class="quiet">Who gets another email or password has to sign in again.</p>}
+      <TextField label="Email" {...text("email")} required />
+      <TextField label="Name" {...text("name")} />
+      <TextField label={p.of ? "New password" : "Password"} type="password" {...text("password")} autocomplete="new-password" hint={p.of ? "8 characters at least; empty: it stays" : "8 characters at least"} required={!p.of} />
     </Form>
   );
 }

@@ -6,7 +6,7 @@ import { Card, Code, Facts } from "../parts/ui";
 import type { Device, Gateway, Key } from "../types";
 import { Clock } from "./clock";
 import { Config } from "./config";
-import { NewKey, TryIt } from "./keys";
+import { KeyForm, TryIt } from "./keys";
 import { useOffers } from "./offers";
 
 const steps = ["The gateway", "The first key", "The first device"];
@@ -36,7 +36,9 @@ export function Welcome() {
               <TryIt token={key.access_token ?? ""} />
             </Card>
           ) : (
-            <NewKey onMade={setKey} />
+            <Card title="New key">
+              <KeyForm onDone={setKey} />
+            </Card>
           )}
         </>
       )}

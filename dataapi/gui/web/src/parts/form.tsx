@@ -79,9 +79,9 @@ export function TextField(p: {
   );
 }
 
-export function Choice<T extends string>(p: { label: string; value: T; of: readonly (readonly [T, string])[]; onChange: (v: T) => void; hint?: string }) {
+export function Choice<T extends string>(p: { label: string; value: T; of: readonly (readonly [T, string])[]; onChange: (v: T) => void; hint?: string; error?: string }) {
   return (
-    <Field label={p.label} hint={p.hint}>
+    <Field label={p.label} hint={p.hint} error={p.error}>
       {(id) => (
         <select id={id} value={p.value} onChange={(e) => p.onChange(e.currentTarget.value as T)}>
           {p.of.map(([v, text]) => (

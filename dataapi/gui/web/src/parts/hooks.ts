@@ -1,6 +1,6 @@
 // Loading what a page shows.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { del, get, words } from "../api";
+import { ApiError, del, get, words } from "../api";
 
 export interface Loaded<T> {
   value: T | undefined;
@@ -39,22 +39,48 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, deps: unkn
   return { value, error, reload: useCallback(() => setTurn((n) => n + 1), []) };
 }
 
-/** A call that a button starts: busy while it runs, its error in words. */
+/** A call that a button starts: busy while it runs, its error in words, and the field that the server names. */
 export function useAction<A extends unknown[]>(run: (...args: A) => Promise<void>) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
+  const [field, setField] = useState("");
   const go = async (...args: A) => {
     setBusy(true);
     setError("");
+    setField("");
     try {
       await run(...args);
     } catch (err) {
       setError(words(err));
+      setField(err instanceof ApiError ? err.field : "");
     } finally {
       setBusy(false);
     }
   };
-  return { go, busy, error, setError };
+  return { go, busy, error, field, setError };
+}
+
+type Texts<T> = { [K in keyof T]: T[K] extends string ? K : never }[keyof T] & string;
+
+/**
+ * What a form holds, and how it is sent. The server's refusal stands beside
+ * the text that it names, without the path to it ("scope.devices"), else below
+ * the form. What was sent is taken out of the form.
+ */
+export function useForm<T extends object>(start: T, run: (v: T) => Promise<void>) {
+  const [v, setV] = useState(start);
+  const action = useAction(async () => {
+    await run(v);
+    setV(start);
+  });
+  const named = action.field.slice(action.field.lastIndexOf(".") + 1);
+  const beside = typeof v[named as keyof T] === "string";
+  const set = <K extends keyof T>(name: K) => (value: T[K]) => {
+    setV((old) => ({ ...old, [name]: value }));
+    if (name === named) action.setError("");
+  };
+  const text = <K extends Texts<T>>(name: K) => ({ value: v[name], onInput: set(name), error: beside && name === named ? action.error : "" });
+  return { v, set, text, form: { onSubmit: () => void action.go(), busy: action.busy, error: beside ? "" : action.error } };
 }
 
 /** The list that a resource such as /keys has, and how one of its things is removed. */

@@ -1,6 +1,7 @@
 // A table of one kind of thing, a column each of what is known of it.
 import type { ComponentChildren } from "preact";
-import { Sure } from "./ui";
+import { useState } from "preact/hooks";
+import { Dialog, Sure } from "./ui";
 
 export interface Column<T> {
   head: ComponentChildren;
@@ -9,6 +10,13 @@ export interface Column<T> {
   class?: string | ((row: T) => string);
   /** How the rows are sorted by it. */
   sort?: "ascending" | "descending" | "none";
+}
+
+/** How a row's thing is changed: the form that does it calls onDone at its end. */
+interface Change<T> {
+  title: string;
+  form: (row: T, onDone: () => void) => ComponentChildren;
+  done: () => void;
 }
 
 /** How a row's thing is taken away. */
@@ -22,6 +30,7 @@ interface TableProps<T> {
   of: readonly T[] | undefined;
   id: (row: T) => string | number;
   columns: Column<T>[];
+  change?: Change<T>;
   removal?: Removal<T>;
   empty: ComponentChildren;
 }
@@ -39,7 +48,7 @@ export function Table<T>(p: TableProps<T>) {
               {c.head}
             </th>
           ))}
-          {p.removal && (
+          {(p.change || p.removal) && (
             <th>
               <span class="unseen">Actions</span>
             </th>
@@ -54,14 +63,37 @@ export function Table<T>(p: TableProps<T>) {
                 {c.cell(row)}
               </td>
             ))}
-            {p.removal && (
-              <td class="num">
-                <Sure label={p.removal.label} question={p.removal.question} onSure={() => p.removal!.run(row)} />
+            {(p.change || p.removal) && (
+              <td>
+                <div class="row end">
+                  {p.change && <Changing of={row} {...p.change} />}
+                  {p.removal && <Sure label={p.removal.label} question={p.removal.question} onSure={() => p.removal!.run(row)} />}
+                </div>
               </td>
             )}
           </tr>
         ))}
       </tbody>
     </table>
+  );
+}
+
+function Changing<T>(p: Change<T> & { of: T }) {
+  const [open, setOpen] = useState(false);
+  const close = () => setOpen(false);
+  return (
+    <>
+      <button type="button" onClick={() => setOpen(true)}>
+        Change
+      </button>
+      {open && (
+        <Dialog title={p.title} onClose={close}>
+          {p.form(p.of, () => {
+            close();
+            p.done();
+          })}
+        </Dialog>
+      )}
+    </>
   );
 }

@@ -89,7 +89,9 @@ export function Dialog(p: { title: string; onClose: () => void; children: Compon
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
-    ref.current?.showModal();
+    const dialog = ref.current;
+    dialog?.showModal();
+    return () => dialog?.close(); // what had the focus has it again
   }, []);
   return (
     <dialog ref={ref} onClose={p.onClose} aria-labelledby={id}>
