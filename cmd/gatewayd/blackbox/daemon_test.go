@@ -104,6 +104,8 @@ listen = %q
 listen = %q
 [region]
 name = "EU868"
+[network]
+class_b = "off" # a beacon would have the transmitter when the wall clock says so
 [state]
 dir = %q
 `, d.air, d.http, filepath.Join(dir, "state"))
