@@ -17,6 +17,8 @@ type Appliance interface {
 	// restarts the machine. It returns the new version. An error of type
 	// *ApplianceError is the update's matter: nothing has changed.
 	Update(ctx context.Context, r io.Reader) (version string, err error)
+	// Reboot restarts the machine.
+	Reboot(ctx context.Context) error
 	// Reset removes all that was ever set or learnt, and restarts the machine.
 	Reset(ctx context.Context) error
 }
@@ -44,6 +46,7 @@ func (s *Server) applianceRoutes() []route {
 			return reply{http.StatusOK, map[string]ApplianceStatus{"appliance": status}}, err
 		})}},
 		{"/system/update", "system", methods{http.MethodPost: s.appliance(s.update)}},
+		{"/system/reboot", "system", methods{http.MethodPost: s.appliance(s.reboot)}},
 		{"/system/reset", "system", methods{http.MethodPost: s.appliance(s.reset)}},
 	}
 }
@@ -70,6 +73,14 @@ func (s *Server) update(c *call, a Appliance) (reply, error) {
 	return reply{http.StatusAccepted, map[string]string{
 		"message": "the update is installed, and the machine restarts: it keeps the new version if gatewayd is well in it", "version": v,
 	}}, nil
+}
+
+func (s *Server) reboot(c *call, a Appliance) (reply, error) {
+	if err := a.Reboot(c.Context()); err != nil {
+		return reply{}, fmt.Errorf("reboot: %w", err)
+	}
+	s.log.Warn("the machine restarts", slog.String("key", c.key.ID))
+	return reply{http.StatusAccepted, map[string]string{"message": "the machine restarts"}}, nil
 }
 
 func (s *Server) reset(c *call, a Appliance) (reply, error) {

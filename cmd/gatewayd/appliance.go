@@ -73,6 +73,11 @@ func (a appliance) Update(ctx context.Context, r io.Reader) (string, error) {
 	return m.Version, err
 }
 
+// Reboot implements [dataapi.Appliance].
+func (a appliance) Reboot(ctx context.Context) error {
+	return a.ask(ctx, http.MethodPost, "/restart", nil, new(struct{}))
+}
+
 // Reset implements [dataapi.Appliance].
 func (a appliance) Reset(ctx context.Context) error {
 	return a.ask(ctx, http.MethodPost, "/reset", nil, new(struct{}))

@@ -21,7 +21,7 @@ import (
 
 func newAppliance(std streams) *cobra.Command {
 	return newGroup("appliance", "Update or reset a Raspberry Pi that runs from gatewayd's own card",
-		newApplianceStatus(std), newApplianceUpdate(std), newApplianceReset(std))
+		newApplianceStatus(std), newApplianceUpdate(std), newApplianceReboot(std), newApplianceReset(std))
 }
 
 // withGateway is [withAPI] for the gateway that --to names, by default the one
@@ -190,6 +190,18 @@ func awaitUpdate(ctx context.Context, out io.Writer, a *api, version string, bef
 		case <-poll.C:
 		}
 	}
+}
+
+func newApplianceReboot(std streams) *cobra.Command {
+	cmd := &cobra.Command{Use: "reboot", Short: "Restart the machine", Args: exactly(0, "")}
+	return withGateway(cmd, func(ctx context.Context, a *api, _ []string) error {
+		var done struct{ Message string }
+		if err := a.call(ctx, http.MethodPost, "/system/reboot", nil, nil, &done); err != nil {
+			return err
+		}
+		fmt.Fprintln(std.out, done.Message)
+		return nil
+	})
 }
 
 func newApplianceReset(std streams) *cobra.Command {

@@ -58,6 +58,7 @@ func TestAnApplianceElsewhereIsAskedUpdatedAndReset(t *testing.T) {
 		{[]string{"update", good, "--no-wait", "--ca", ca, "--token-file", token}, exitOK, "version 1.1 is installed in the place of 1.0"},
 		{[]string{"update", bad, "--ca", ca, "--token-file", token}, exitFailure, "signature"},
 		{[]string{"update", filepath.Join(dir, "none"), "--ca", ca, "--token-file", token}, exitUsage, "none"},
+		{[]string{"reboot", "--ca", ca, "--token-file", token}, exitOK, "restarts"},
 		{[]string{"reset", "--yes", "--ca", ca, "--token-file", token}, exitOK, "restarts"},
 		{[]string{"reset", "--ca", ca, "--token-file", token}, exitUsage, "--yes"},
 		{[]string{"status", "--ca", ca, "--token-file", wrong}, exitFailure, "no such token"},
@@ -70,7 +71,7 @@ func TestAnApplianceElsewhereIsAskedUpdatedAndReset(t *testing.T) {
 			t.Errorf("%v: %d, %s%s", c.args, code, out, errText)
 		}
 	}
-	if got := strings.Join(asked, ", "); strings.Count(got, "POST /api/v1.0/system/reset") != 1 {
+	if got := strings.Join(asked, ", "); strings.Count(got, "POST /api/v1.0/system/reset") != 1 || strings.Count(got, "POST /api/v1.0/system/reboot") != 1 {
 		t.Error(got)
 	}
 	if code, _, errText := cli(t, "appliance", "status", "--to", "192.168.1.5", "--token-file", token); code != exitUsage || !strings.Contains(errText, "https://") {

@@ -277,7 +277,8 @@ func TestImageIsUpdatedAndComesBackFromABadUpdate(t *testing.T) {
 	p.off(t)
 	boot()
 	p.says(t, "the new version is kept")
-	p.cut()
+	p.must(t, http.StatusAccepted, http.MethodPost, "/api/v1.0/system/reboot", "", nil)
+	p.off(t)
 	boot()
 	p.runs(t, "1.1", 3, false)
 

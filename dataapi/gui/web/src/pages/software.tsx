@@ -87,6 +87,7 @@ function Appliance() {
   const [file, setFile] = useState<File | null>(null);
   const [done, setDone] = useState("");
   const work = useUpload<{ message: string }>((a) => setDone(a.message));
+  const reboot = useAction(async () => setDone((await post<{ message: string }>("/system/reboot")).message));
   const reset = useAction(async () => setDone((await post<{ message: string }>("/system/reset")).message));
   if (value === undefined) return <Problem text={error} />;
   if (value === null) {
@@ -113,10 +114,11 @@ function Appliance() {
         <button type="button" class="first" disabled={!file || work.busy} onClick={() => void work.go("/system/update", file!)}>
           Install and restart
         </button>
+        <Sure label="Restart the machine" question="Nothing is received for half a minute." disabled={work.busy || reboot.busy} onSure={() => void reboot.go()} />
         <Sure label="Reset to factory" question="Devices, keys, users and configuration are removed." disabled={work.busy || reset.busy} onSure={() => void reset.go()} />
       </div>
       <Progress of={work} label="Installing the update" />
-      <Problem text={work.error || reset.error} />
+      <Problem text={work.error || reboot.error || reset.error} />
       {done && <p role="status">{done}</p>}
     </Card>
   );
