@@ -132,9 +132,9 @@ func TestAPasswordIsReadFromStandardInputOnly(t *testing.T) {
 	config, _ := stateConfig(t)
 	for args, want := range map[string]string{ //nolint:gosec // command lines
 		"user add --password-stdin":                   "--email is wanted",
-		"user add --email a@example.org":              "--password-stdin is wanted",
+		"user add --email a@example.org":              "--password-stdin or --hash-stdin is wanted",
 		"user add --email a@b.org --password-stdin":   "standard input is empty",
-		"user password a@b.org":                       "--password-stdin is wanted",
+		"user password a@b.org":                       "--password-stdin or --hash-stdin is wanted",
 		"user password":                               "email",
 		"user add --email a@b.org --password secret1": "unknown flag",
 	} {
