@@ -31,6 +31,7 @@ const emulatedConf = `
 driver = "emulated"
 [region]
 name = "EU868"
+duty_cycle = false # eight power cuts within an hour use up a sub-band of 1 %
 [air]
 listen = "0.0.0.0:7707"
 [dataapi]
